@@ -1,0 +1,37 @@
+"""Value checks: ids, labels and positions out of range, named before they do harm.
+
+Shapes are known everywhere and always checked. Values are looked at only where that is free:
+on the CPU, outside `torch.compile`, `torch.export` and tracing. On a GPU every look would wait
+for all the work in flight.
+"""
+
+import torch
+from torch import Tensor
+
+
+def values_are_visible(tensor: Tensor) -> bool:
+    """Whether Python may branch on this tensor's values without a wait or a graph break."""
+    return (
+        tensor.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage] (documented)
+    )
+
+
+def check_range(
+    name: str, values: Tensor, stop: int | None, advice: str, ignored: int | None = None
+) -> None:
+    """Check that integers lie in [0, stop), or are not negative, or equal `ignored`.
+
+    Raises:
+        ValueError: Names the first value that does not; `advice` says what to do.
+    """
+    if not values_are_visible(values):
+        return
+    wrong = values < 0 if stop is None else (values < 0) | (values >= stop)
+    if ignored is not None:
+        wrong &= values != ignored
+    if wrong.any():
+        worst = values[wrong][0].item()
+        range_ = "0 or more" if stop is None else f"0 to {stop - 1}"
+        raise ValueError(f"{name} holds {worst}, expected {range_}: {advice}")

@@ -1,0 +1,262 @@
+"""DistilBertConfig: every number that fixes the shape and the behaviour of a model.
+
+First on the way of the data: text -> ids -> **config tells how** -> embeddings -> blocks -> head.
+Field names and the config.json on disk are Hugging Face's, so files go both ways.
+
+Not here: how a file is found (`checkpoints/hub.py`), training settings, generation settings.
+
+Source: Sanh et al. 2019, arXiv 1910.01108, and transformers' DistilBertConfig.
+"""
+
+import dataclasses
+import functools
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from minidistil.checkpoints.files import read_json, staged, write_json
+from minidistil.checkpoints.hub import resolve_file
+
+T = TypeVar("T")
+
+ALIASES = {
+    "hidden_size": "dim",
+    "num_attention_heads": "n_heads",
+    "num_hidden_layers": "n_layers",
+    "torch_dtype": "dtype",
+}
+ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new")
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+_POSITIVE = ("vocab_size", "max_position_embeddings", "n_layers", "n_heads", "dim", "hidden_dim")
+_PROBABILITIES = ("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout")
+
+
+def _alias(name: str) -> Any:
+    """A property that is another name of the field `name`."""
+    return property(
+        lambda self: getattr(self, name),
+        lambda self, value: setattr(self, name, value),
+        doc=f"Another name of `{name}`.",
+    )
+
+
+def _accept_aliases(cls: type[T]) -> type[T]:
+    """Let the constructor of a dataclass take the aliases and `num_labels` as well."""
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **values: Any) -> None:
+        init(self, *args, **_canonical(values))
+
+    cls.__init__ = __init__
+    return cls
+
+
+def _canonical(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace aliases by the fields they name and `num_labels` by an `id2label`."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        target = ALIASES.get(name, name)
+        if result.setdefault(target, value) != value:
+            raise ValueError(f"{name}={value!r} contradicts {target}={result[target]!r}")
+    count = result.pop("num_labels", None)
+    if count is not None:
+        if type(count) is not int or count < 1:
+            raise ValueError(f"num_labels must be a positive integer, not {count!r}")
+        names = result.setdefault("id2label", {i: f"LABEL_{i}" for i in range(count)})
+        if len(names) != count:
+            raise ValueError(f"num_labels={count} contradicts id2label={names!r}")
+    return result
+
+
+@_accept_aliases
+@dataclass
+class DistilBertConfig:
+    """The shape and behaviour of a DistilBERT.
+
+    `hidden_size`, `num_attention_heads` and `num_hidden_layers` are other names of `dim`,
+    `n_heads` and `n_layers`, everywhere. `num_labels` is a view of `id2label`; the constructor
+    takes either.
+
+    Attributes:
+        vocab_size: Rows of the word embedding, V.
+        max_position_embeddings: Rows of the position embedding: the longest input, in tokens.
+        sinusoidal_pos_embds: Fixed sine and cosine positions instead of learned ones.
+        n_layers: Transformer blocks, L.
+        n_heads: Attention heads a block, H.
+        dim: Width of the hidden states, D; a multiple of `n_heads`.
+        hidden_dim: Width inside the feed-forward network, F.
+        dropout: Probability, after the embeddings and the feed-forward network.
+        attention_dropout: Probability, on the attention weights.
+        activation: "gelu" (exact), "relu", "silu" or "gelu_new" (tanh approximation).
+        initializer_range: Standard deviation of new weights.
+        qa_dropout: Probability, before the question-answering head.
+        seq_classif_dropout: Probability, before a sequence classifier.
+        pad_token_id: The padding token; its word embedding starts at zero and gets no gradient.
+        tie_word_embeddings: The masked-LM projector shares the word embedding's weight.
+        chunk_size_feed_forward: Positions the feed-forward network takes at a time; 0 means all.
+        output_hidden_states: Return every layer's hidden states, unless forward says otherwise.
+        output_attentions: Return every layer's attention weights, unless forward says otherwise.
+        return_dict: Return typed outputs (True) or plain tuples, unless forward says otherwise.
+        id2label: The name of each label, from 0; its length is `num_labels`.
+        label2id: The inverse; derived where None.
+        problem_type: How a sequence classifier reads its labels; inferred from them where None.
+        pruned_heads: Heads removed from each layer, numbered as before the pruning.
+        architectures: Class names saved with the weights.
+        dtype: Name of the weights' dtype, as saved.
+        attn_implementation: "eager" or "sdpa"; a choice of this machine, never written to disk.
+        extra: Fields of a config.json that DistilBERT does not know; kept and written back.
+
+    Raises:
+        ValueError: A field has a value that makes no model; names the field and the value.
+    """
+
+    vocab_size: int = 30522
+    max_position_embeddings: int = 512
+    sinusoidal_pos_embds: bool = False
+    n_layers: int = 6
+    n_heads: int = 12
+    dim: int = 768
+    hidden_dim: int = 3072
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation: str = "gelu"
+    initializer_range: float = 0.02
+    qa_dropout: float = 0.1
+    seq_classif_dropout: float = 0.2
+    pad_token_id: int | None = 0
+    tie_word_embeddings: bool = True
+    chunk_size_feed_forward: int = 0
+    output_hidden_states: bool = False
+    output_attentions: bool = False
+    return_dict: bool = True
+    id2label: dict[int, str] = field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+    label2id: dict[str, int] | None = None
+    problem_type: str | None = None
+    pruned_heads: dict[int, list[int]] = field(default_factory=dict)
+    architectures: list[str] | None = None
+    dtype: str | None = None
+    attn_implementation: Any = "sdpa"
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # JSON writes integer keys as strings.
+        self.id2label = {int(k): v for k, v in self.id2label.items()}
+        self.pruned_heads = {int(k): sorted(set(v)) for k, v in self.pruned_heads.items()}
+        if self.label2id is None:
+            self.label2id = {name: i for i, name in self.id2label.items()}
+        if self.dtype is not None:
+            self.dtype = str(self.dtype).removeprefix("torch.")
+        self.validate()
+
+    hidden_size = _alias("dim")
+    num_attention_heads = _alias("n_heads")
+    num_hidden_layers = _alias("n_layers")
+    torch_dtype = _alias("dtype")
+
+    @property
+    def num_labels(self) -> int:
+        """The number of labels; assigning it renames them LABEL_0, LABEL_1, ..."""
+        return len(self.id2label)
+
+    @num_labels.setter
+    def num_labels(self, count: int) -> None:
+        if count != len(self.id2label):
+            self.id2label = _canonical({"num_labels": count})["id2label"]
+            self.label2id = {name: i for i, name in self.id2label.items()}
+
+    def validate(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: Names the first field that is wrong, and its value.
+        """
+
+        def require(ok: bool, name: str, rule: str) -> None:
+            if not ok:
+                raise ValueError(f"config.{name} must be {rule}, not {getattr(self, name)!r}")
+
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            require(type(value) is int and value > 0, name, "a positive integer")
+        for name in _PROBABILITIES:
+            value = getattr(self, name)
+            require(type(value) in (int, float) and 0 <= value <= 1, name, "between 0 and 1")
+        for name in ("sinusoidal_pos_embds", "tie_word_embeddings"):
+            require(isinstance(getattr(self, name), bool), name, "true or false")
+        require(self.dim % self.n_heads == 0, "dim", f"a multiple of n_heads={self.n_heads}")
+        require(self.activation in ACTIVATIONS, "activation", f"one of {ACTIVATIONS}")
+        std = self.initializer_range
+        require(type(std) in (int, float) and 0 <= std < 1e3, "initializer_range", "0 or more")
+        require(
+            self.pad_token_id is None
+            or (type(self.pad_token_id) is int and 0 <= self.pad_token_id < self.vocab_size),
+            "pad_token_id",
+            f"null or an id below vocab_size={self.vocab_size}",
+        )
+        chunk = self.chunk_size_feed_forward
+        require(type(chunk) is int and chunk >= 0, "chunk_size_feed_forward", "0 or more")
+        known = (None, *PROBLEM_TYPES)
+        require(self.problem_type in known, "problem_type", f"one of {known}")
+        ids = sorted(self.id2label)
+        require(ids == list(range(max(1, len(ids)))), "id2label", "a name for each of 0, 1, 2, ...")
+        for layer, heads in self.pruned_heads.items():
+            require(
+                0 <= layer < self.n_layers
+                and all(0 <= head < self.n_heads for head in heads)
+                and len(heads) < self.n_heads,
+                "pruned_heads",
+                f"layers below {self.n_layers}, heads below {self.n_heads}, not all of a layer",
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from the fields of a config.json; unknown ones go to `extra`.
+
+        Raises:
+            ValueError: The file describes another kind of model, or a field is wrong.
+        """
+        values = dict(values)
+        model_type = values.pop("model_type", "distilbert")
+        if model_type == "bert":
+            raise ValueError(
+                "model_type is 'bert', not 'distilbert': `minidistil convert SOURCE TARGET` "
+                "turns a BERT checkpoint into a DistilBERT one"
+            )
+        if model_type != "distilbert":
+            raise ValueError(f"model_type is {model_type!r}, not 'distilbert'")
+        # Two keys that name this machine's choice, never the model's.
+        values.pop("attn_implementation", None)
+        values.pop("_attn_implementation", None)
+        fields = {f.name for f in dataclasses.fields(cls)} - {"extra"} | ALIASES.keys()
+        known = {k: v for k, v in values.items() if k in fields or k == "num_labels"}
+        # Null means "the default" here: other frameworks write these out empty.
+        for name in ("id2label", "pruned_heads"):
+            if name in known and known[name] is None:
+                del known[name]
+        return cls(**known, extra={k: v for k, v in values.items() if k not in known})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as config.json holds them, with `model_type`."""
+        values = dataclasses.asdict(self)
+        extra = values.pop("extra")
+        del values["attn_implementation"]
+        return extra | values | {"model_type": "distilbert"}
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | os.PathLike[str], **where: Any) -> Self:
+        """Read the config.json of a folder or hub repository; `where` as in `resolve_file`."""
+        path = resolve_file(name_or_path, "config.json", **where)
+        if path is None:
+            raise FileNotFoundError(f"{str(name_or_path)!r} has no config.json")
+        try:
+            return cls.from_dict(read_json(path))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write config.json into `folder`, atomically."""
+        self.validate()
+        with staged(Path(folder)) as scratch:
+            write_json(scratch / "config.json", self.to_dict())

@@ -1,0 +1,86 @@
+"""Embeddings: token ids -> vectors. Word + position -> LayerNorm -> dropout.
+
+Second station of the way of the data. BERT adds a third table here, for segments; DistilBERT
+has none, which is why `token_type_ids` mean nothing to it.
+
+Source: Sanh et al. 2019, section 2; the fixed positions are Vaswani et al. 2017, section 3.5.
+Not here: tokenization, which makes the ids.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from minidistil.checks import check_range
+from minidistil.config import DistilBertConfig
+
+LAYER_NORM_EPS = 1e-12  # BERT's; no field of the config
+
+
+class Embeddings(nn.Module):
+    """Word and position embeddings, added, normalised and thinned out by dropout."""
+
+    def __init__(self, config: DistilBertConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(
+            config.vocab_size, config.dim, padding_idx=config.pad_token_id
+        )
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.dim)
+        # Fixed positions are a constant of the model, never trained.
+        self.position_embeddings.weight.requires_grad_(not config.sinusoidal_pos_embds)
+        self.LayerNorm = nn.LayerNorm(config.dim, eps=LAYER_NORM_EPS)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "*B"] | None,
+        inputs_embeds: Float[Tensor, "*B D"] | None,
+        position_ids: Int[Tensor, "*#B"],
+    ) -> Float[Tensor, "*B D"]:
+        """Embed a padded (B, S) or packed (N,) batch.
+
+        Args:
+            input_ids: Token ids; looked up unless `inputs_embeds` is given.
+            inputs_embeds: Word embeddings, already looked up.
+            position_ids: The place of each token, from 0.
+
+        Raises:
+            ValueError: A token id or position that the tables do not have.
+        """
+        if inputs_embeds is None:
+            assert input_ids is not None
+            check_range(
+                "input_ids",
+                input_ids,
+                self.word_embeddings.num_embeddings,
+                "the tokenizer does not belong to this model, or the model needs "
+                "resize_token_embeddings(len(tokenizer))",
+            )
+            inputs_embeds = self.word_embeddings(input_ids)
+        check_range(
+            "position_ids",
+            position_ids,
+            self.position_embeddings.num_embeddings,
+            "truncate the input or call resize_position_embeddings",
+        )
+        embedded = inputs_embeds + self.position_embeddings(position_ids)
+        return self.dropout(self.LayerNorm(embedded))
+
+
+def sinusoidal_table(length: int, dim: int) -> Float[Tensor, "length dim"]:
+    """Fixed positions: sine in the even columns, cosine in the odd ones.
+
+    Column j of position p holds the sine (or cosine) of p / 10000^(2 floor(j/2) / dim):
+    wavelengths from 2 pi to 10000 * 2 pi. Computed in float64 and rounded once to float32.
+    """
+    position = torch.arange(length, dtype=torch.float64, device="cpu")[:, None]
+    column = torch.arange(dim, device="cpu")
+    angle = position / 10000 ** (2 * (column // 2) / dim)
+    return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()
+
+
+@torch.no_grad()
+def set_sinusoidal_positions(position_embeddings: nn.Embedding) -> None:
+    """Fill a position embedding with the fixed table of its own size."""
+    weight = position_embeddings.weight
+    weight.copy_(sinusoidal_table(*weight.shape))

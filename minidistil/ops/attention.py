@@ -1,0 +1,166 @@
+r"""Attention: softmax(Q K^T * scale + mask) V, in several implementations of one contract.
+
+On the way of the data: `minidistil/attention.py` projects and splits heads, then calls an
+`AttentionImpl` from here. `eager` is the specification: every line of it is the mathematics.
+`sdpa` calls PyTorch's fused kernel. A callable of the same signature is welcome wherever
+a name is.
+
+The contract, which the model keeps on its side too:
+
+- `query`, `key`, `value` and the context are (B, H, S, K); `scale` defaults to 1/sqrt(K).
+- `mask` is None, boolean (True = attend) or floating point (added to the scores; exactly -inf
+  where blocked, in the dtype of the query), broadcastable to (B, H, S, S). A key mask arrives
+  as (B, 1, 1, S), never expanded.
+- A query whose keys are all masked gets a zero context and sends back a zero gradient.
+- `dropout_p` is 0 in eval mode; `need_weights` asks for the weights *after* dropout.
+
+Source: Vaswani et al. 2017, arXiv 1706.03762, equation 1.
+Not here: projections and heads (`minidistil/attention.py`), masks (`minidistil/masks.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+Padded = Callable[..., tuple[Tensor, Tensor | None]]
+Packed = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class AttentionImpl:
+    """One way to compute attention.
+
+    Attributes:
+        padded: `(query, key, value, mask=None, *, scale=None, dropout_p=0.0, need_weights=False)
+            -> (context, weights or None)` on (B, H, S, K).
+        packed: `(query, key, value, cu_seqlens, max_seqlen, *, scale=None, dropout_p=0.0)
+            -> context` on (N, H, K); None where there is no packed form.
+    """
+
+    padded: Padded
+    packed: Packed | None = None
+
+
+def eager(
+    query: Float[Tensor, "B H S K"],
+    key: Float[Tensor, "B H S K"],
+    value: Float[Tensor, "B H S K"],
+    mask: Shaped[Tensor, "#B #H #S #S"] | None = None,
+    *,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+    need_weights: bool = False,
+) -> tuple[Float[Tensor, "B H S K"], Float[Tensor, "B H S S"] | None]:
+    """Attention written out: the specification of all the others. Stores all (S, S) weights."""
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = query @ key.transpose(-1, -2) * factor
+    allowed = None
+    if mask is not None:
+        allowed = mask if mask.dtype == torch.bool else mask > -torch.inf
+        if mask.dtype != torch.bool:
+            scores = scores + mask
+        # Not -inf: a row of nothing but -inf would be NaN, and so would its gradient.
+        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+    # Half precision sums its exponentials in fp32.
+    weights = scores.softmax(-1, torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
+    if allowed is not None:
+        # Already 0 in every row that may attend anywhere; a fully masked row becomes zero here.
+        weights = weights.masked_fill(~allowed, 0.0)
+    weights = F.dropout(weights, dropout_p)
+    return weights @ value, weights if need_weights else None
+
+
+def sdpa(
+    query: Float[Tensor, "B H S K"],
+    key: Float[Tensor, "B H S K"],
+    value: Float[Tensor, "B H S K"],
+    mask: Shaped[Tensor, "#B #H #S #S"] | None = None,
+    *,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+    need_weights: bool = False,
+) -> tuple[Float[Tensor, "B H S K"], None]:
+    """PyTorch's fused scaled_dot_product_attention; it has no weights to show.
+
+    Raises:
+        ValueError: `need_weights` is asked for.
+    """
+    if need_weights:
+        raise ValueError(NO_WEIGHTS.format("sdpa"))
+    if mask is None:
+        return F.scaled_dot_product_attention(
+            query, key, value, dropout_p=dropout_p, scale=scale
+        ), None
+    # What PyTorch makes of a fully masked row differs between its kernels and versions. So let such
+    # a row attend to everything, then zero what comes out: no NaN can arise in either direction.
+    allowed = mask if mask.dtype == torch.bool else mask > -torch.inf
+    empty = ~allowed.any(-1, keepdim=True)
+    mask = mask | empty if mask.dtype == torch.bool else mask.masked_fill(empty, 0.0)
+    context = F.scaled_dot_product_attention(query, key, value, mask, dropout_p, scale=scale)
+    return context.masked_fill(empty, 0.0), None
+
+
+def _one_by_one(padded: Padded) -> Packed:
+    """The packed form of a padded implementation: sequence by sequence, in a Python loop."""
+
+    def packed(
+        query: Float[Tensor, "N H K"],
+        key: Float[Tensor, "N H K"],
+        value: Float[Tensor, "N H K"],
+        cu_seqlens: Int[Tensor, " B+1"],
+        max_seqlen: int,
+        *,
+        scale: float | None = None,
+        dropout_p: float = 0.0,
+    ) -> Float[Tensor, "N H K"]:
+        lengths = cu_seqlens.diff().tolist()
+        # (n, H, K) -> (1, H, n, K) for each sequence, and back.
+        split = [x.transpose(0, 1)[None].split(lengths, dim=2) for x in (query, key, value)]
+        contexts = [
+            padded(q, k, v, scale=scale, dropout_p=dropout_p)[0]
+            for q, k, v in zip(*split, strict=True)
+        ]
+        if not contexts:
+            return torch.zeros_like(query)
+        return torch.cat(contexts, dim=2)[0].transpose(0, 1)
+
+    return packed
+
+
+NO_WEIGHTS = (
+    "attention weights were asked for, but the implementation {!r} never forms them: "
+    'call model.set_attn_implementation("eager") first'
+)
+IMPLEMENTATIONS = {
+    "eager": AttentionImpl(eager, _one_by_one(eager)),
+    "sdpa": AttentionImpl(sdpa, _one_by_one(sdpa)),
+}
+
+
+def resolve_attention(implementation: str | Padded | AttentionImpl) -> AttentionImpl:
+    """Turn what a user calls an implementation into an `AttentionImpl`.
+
+    Args:
+        implementation: A name ("eager", "sdpa"), an `AttentionImpl`, or a callable with the
+            signature of `AttentionImpl.padded`, which then has no packed form.
+
+    Raises:
+        ValueError: An unknown name.
+        TypeError: Neither a name, nor a callable, nor an `AttentionImpl`.
+    """
+    if isinstance(implementation, AttentionImpl):
+        return implementation
+    if isinstance(implementation, str):
+        if implementation not in IMPLEMENTATIONS:
+            raise ValueError(
+                f"unknown attention implementation {implementation!r}; known: "
+                f"{sorted(IMPLEMENTATIONS)}, a callable, or an ops.AttentionImpl"
+            )
+        return IMPLEMENTATIONS[implementation]
+    if callable(implementation):
+        return AttentionImpl(implementation)
+    raise TypeError(f"attn_implementation must be a name or a callable, not {implementation!r}")
