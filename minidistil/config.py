@@ -47,13 +47,13 @@ def _accept_aliases(cls: type[T]) -> type[T]:
 
     @functools.wraps(init)
     def __init__(self: Any, *args: Any, **values: Any) -> None:
-        init(self, *args, **_canonical(values))
+        init(self, *args, **canonical_fields(values))
 
     cls.__init__ = __init__
     return cls
 
 
-def _canonical(values: dict[str, Any]) -> dict[str, Any]:
+def canonical_fields(values: dict[str, Any]) -> dict[str, Any]:
     """Replace aliases by the fields they name and `num_labels` by an `id2label`."""
     result: dict[str, Any] = {}
     for name, value in values.items():
@@ -163,7 +163,7 @@ class DistilBertConfig:
     @num_labels.setter
     def num_labels(self, count: int) -> None:
         if count != len(self.id2label):
-            self.id2label = _canonical({"num_labels": count})["id2label"]
+            self.id2label = canonical_fields({"num_labels": count})["id2label"]
             self.label2id = {name: i for i, name in self.id2label.items()}
 
     def validate(self) -> None:

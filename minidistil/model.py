@@ -6,8 +6,6 @@ Source: Sanh et al. 2019; argument names and order are transformers 5's.
 Not here: loading, saving, resizing, pruning (`pretrained.py`, which every model shares).
 """
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
@@ -31,7 +29,7 @@ class DistilBertModel(DistilBertPreTrainedModel):
         self.initialise()
 
     @property
-    def encoder(self) -> Self:
+    def encoder(self) -> "DistilBertModel":
         """The encoder of any model; here the model itself."""
         return self
 

@@ -1,0 +1,205 @@
+"""From files to a model: config, empty model, names matched, weights assigned.
+
+The model is built on the meta device, without memory, and the tensors of the file become its
+parameters: no weight is drawn only to be overwritten, and none is copied on the way. Everything is
+checked before anything is assigned.
+"""
+
+import dataclasses
+import os
+import warnings
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from minidistil.checkpoints.weights import read_weights
+from minidistil.config import ALIASES, DistilBertConfig, canonical_fields
+from minidistil.embeddings import set_sinusoidal_positions
+from minidistil.initialisation import initialise_parameter
+from minidistil.pretrained import DistilBertPreTrainedModel
+
+Model = TypeVar("Model", bound=DistilBertPreTrainedModel)
+LoadingInfo = dict[str, list[str]]
+PREFIX = "distilbert."  # of the encoder's names in a checkpoint with a head
+PROJECTOR = "vocab_projector.weight"
+WORDS = "embeddings.word_embeddings.weight"
+
+
+def load_model(
+    cls: type[Model],
+    name_or_path: str | os.PathLike[str],
+    *,
+    where: dict[str, Any],
+    dtype: str | torch.dtype,
+    device: str | torch.device,
+    ignore_mismatched_sizes: bool,
+    config_fields: dict[str, Any],
+) -> tuple[Model, LoadingInfo]:
+    """Load a checkpoint; arguments as in `DistilBertPreTrainedModel.from_pretrained`."""
+    config = _changed(DistilBertConfig.from_pretrained(name_or_path, **where), config_fields)
+    weights = read_weights(name_or_path, **where)
+    try:
+        model, info = build_model(cls, config, weights, dtype, device, ignore_mismatched_sizes)
+    except ValueError as error:
+        raise ValueError(f"{str(name_or_path)!r}: {error}") from error
+    _warn(f"{cls.__name__} from {str(name_or_path)!r}", info)
+    return model, info
+
+
+def build_model(
+    cls: type[Model],
+    config: DistilBertConfig,
+    weights: dict[str, Tensor],
+    dtype: str | torch.dtype = "auto",
+    device: str | torch.device = "cpu",
+    ignore_mismatched_sizes: bool = False,
+) -> tuple[Model, LoadingInfo]:
+    """Make a model of tensors that are already in memory.
+
+    Args:
+        cls: The model's class.
+        config: Its config; `tie_word_embeddings` turns false where the weights are not tied.
+        weights: Tensors by the names in the checkpoint, old or new, with or without a head.
+        dtype: Of the parameters; "auto" means the config's, or else the first tensor's.
+        device: Where they go.
+        ignore_mismatched_sizes: Initialise a parameter whose shape differs.
+
+    Returns:
+        The model in eval mode, and the names of `missing_keys`, `unexpected_keys` and
+        `mismatched_keys`.
+
+    Raises:
+        ValueError: The encoder is incomplete, or a shape differs.
+    """
+    with torch.device("meta"):
+        model = cls(config)
+    wanted = model.state_dict()
+    weights = _modern_names(weights, wanted)
+    _settle_tying(model, weights)
+
+    unexpected = sorted(weights.keys() - wanted.keys())
+    mismatched = sorted(
+        name for name in weights.keys() & wanted.keys() if weights[name].shape != wanted[name].shape
+    )
+    if mismatched and not ignore_mismatched_sizes:
+        name = mismatched[0]
+        raise ValueError(
+            f"{name} is {tuple(weights[name].shape)} in the checkpoint and "
+            f"{tuple(wanted[name].shape)} in the model ({len(mismatched)} such); pass "
+            "ignore_mismatched_sizes=True to initialise these weights instead"
+        )
+    loaded = weights.keys() & wanted.keys() - set(mismatched)
+    missing = sorted(wanted.keys() - weights.keys())
+    if model.get_output_embeddings() is not None and config.tie_word_embeddings:
+        missing = [name for name in missing if name != PROJECTOR]
+    of_encoder = [n for n in missing if n.startswith(PREFIX) or model.encoder is model]
+    if of_encoder:
+        raise ValueError(
+            f"the checkpoint lacks {len(of_encoder)} weights of the encoder, {of_encoder[0]!r} "
+            f"among them; it holds {len(weights)} tensors, such as {min(weights, default=None)!r}"
+        )
+
+    dtype = _resolve_dtype(dtype, config, weights)
+    tensors = {name: weights[name].to(device=device, dtype=dtype) for name in loaded}
+    model.load_state_dict(tensors, strict=False, assign=True)
+    for name in (*missing, *mismatched):
+        _draw(model, name, dtype, device)
+    model.tie_weights()
+    config.dtype = str(dtype).removeprefix("torch.")
+    info = {
+        "missing_keys": missing,
+        "unexpected_keys": unexpected,
+        "mismatched_keys": mismatched,
+    }
+    return model.eval(), info
+
+
+def _changed(config: DistilBertConfig, fields: dict[str, Any]) -> DistilBertConfig:
+    """The config with some fields replaced; labels that no longer fit are renamed."""
+    known = {f.name for f in dataclasses.fields(config)} | ALIASES.keys() | {"num_labels"}
+    for name in fields.keys() - known:
+        raise TypeError(f"from_pretrained() got an unexpected keyword argument {name!r}")
+    if fields.get("num_labels") == config.num_labels and "id2label" not in fields:
+        # The same number of labels keeps their names.
+        fields = {name: value for name, value in fields.items() if name != "num_labels"}
+    fields = canonical_fields(fields)
+    if "id2label" in fields:
+        fields.setdefault("label2id", None)
+    return dataclasses.replace(config, **fields)
+
+
+def _modern_names(weights: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename what old checkpoints call differently, and add or drop the encoder's prefix."""
+    has_head = any(name.startswith(PREFIX) for name in wanted)
+    result: dict[str, Tensor] = {}
+    for original, tensor in weights.items():
+        name = original
+        if name.endswith("embeddings.position_ids"):
+            continue  # 0, 1, 2, ...: a buffer that older versions saved
+        for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
+            if name.endswith(old):
+                name = name.removesuffix(old) + new
+        if has_head and PREFIX + name in wanted:
+            name = PREFIX + name
+        elif not has_head and name.removeprefix(PREFIX) in wanted:
+            name = name.removeprefix(PREFIX)
+        if name in result:
+            raise ValueError(f"{original!r} and another tensor are both {name!r}")
+        result[name] = tensor
+    return result
+
+
+def _settle_tying(model: DistilBertPreTrainedModel, weights: dict[str, Tensor]) -> None:
+    """A checkpoint whose projector is not its word embedding wins over a config that says it is."""
+    layer = model.get_output_embeddings()
+    projector, words = weights.get(PROJECTOR), weights.get(PREFIX + WORDS)
+    if layer is None or projector is None or words is None or not model.config.tie_word_embeddings:
+        return
+    if torch.equal(projector, words):
+        del weights[PROJECTOR]
+    else:
+        warnings.warn(
+            "the checkpoint's projector differs from its word embedding: keeping both "
+            "(tie_word_embeddings=False)",
+            stacklevel=2,
+        )
+        model.config.tie_word_embeddings = False
+        layer.weight = nn.Parameter(torch.empty_like(words, device="meta"))
+
+
+def _resolve_dtype(
+    dtype: str | torch.dtype, config: DistilBertConfig, weights: dict[str, Tensor]
+) -> torch.dtype:
+    if isinstance(dtype, str):
+        first = next((t.dtype for t in weights.values() if t.is_floating_point()), torch.float32)
+        name = (config.dtype or str(first)) if dtype == "auto" else dtype
+        dtype = getattr(torch, name.removeprefix("torch."), name)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"{dtype!r} is not a floating-point dtype such as 'float32'")
+    return dtype
+
+
+def _draw(
+    model: DistilBertPreTrainedModel, name: str, dtype: torch.dtype, device: str | torch.device
+) -> None:
+    """Initialise one parameter that the checkpoint did not have."""
+    path, _, kind = name.rpartition(".")
+    module = model.get_submodule(path)
+    empty = torch.empty_like(module.get_parameter(kind), dtype=dtype, device=device)
+    setattr(module, kind, nn.Parameter(empty, module.get_parameter(kind).requires_grad))
+    initialise_parameter(module, kind, model.config.initializer_range)
+    positions = model.get_position_embeddings()
+    if module is positions and model.config.sinusoidal_pos_embds:
+        set_sinusoidal_positions(positions)
+
+
+def _warn(what: str, info: LoadingInfo) -> None:
+    new = info["missing_keys"] + info["mismatched_keys"]
+    parts = []
+    if new:
+        parts.append(f"new weights, to be trained before use: {', '.join(sorted(new))}")
+    if info["unexpected_keys"]:
+        parts.append(f"not used: {', '.join(info['unexpected_keys'])}")
+    if parts:
+        warnings.warn(f"{what}: {'; '.join(parts)}", stacklevel=4)

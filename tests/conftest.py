@@ -1,0 +1,38 @@
+"""One seed, one hypothesis profile, no network."""
+
+import os
+
+# Before huggingface_hub and transformers are imported: nothing here may depend on the network.
+# `pytest -m hub` runs the published values of the hub's checkpoints and needs it.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import hypothesis  # noqa: E402 (the variable above must be set first)
+import pytest  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+SEED = 20191002
+
+hypothesis.settings.register_profile(
+    "reproducible", derandomize=True, deadline=None, print_blob=True, database=None
+)
+hypothesis.settings.load_profile("reproducible")
+transformers.logging.disable_progress_bar()
+transformers.logging.set_verbosity_error()
+
+
+def pytest_report_header() -> str:
+    return f"seed: {SEED} (torch and hypothesis), torch {torch.__version__}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "hub" not in config.getoption("-m"):
+        reason = "needs the Hugging Face hub: run HF_HUB_OFFLINE=0 pytest -m hub"
+        for item in items:
+            if item.get_closest_marker("hub"):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(SEED)
