@@ -38,7 +38,7 @@ class MultiHeadSelfAttention(nn.Module):
         attend: AttentionImpl,
         mask: Shaped[Tensor, "..."] | None = None,
         head_mask: Shaped[Tensor, " H"] | None = None,
-        cu_seqlens: Int[Tensor, "..."] | None = None,
+        cu_seqlens: Int[Tensor, " ends"] | None = None,
         max_seqlen: int = 0,
         need_weights: bool = False,
     ) -> tuple[Float[Tensor, "*B D"], Float[Tensor, "..."] | None]:

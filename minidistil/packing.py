@@ -41,7 +41,7 @@ def check_packing(cu_seqlens: Tensor, max_seqlen: int | None, total: int) -> int
     return longest if max_seqlen is None else max_seqlen
 
 
-def packed_positions(cu_seqlens: Int[Tensor, "..."], total: int) -> Int[Tensor, " N"]:
+def packed_positions(cu_seqlens: Int[Tensor, " ends"], total: int) -> Int[Tensor, " N"]:
     """Positions that start again at 0 with each sequence, (N,)."""
     starts = torch.repeat_interleave(cu_seqlens[:-1], cu_seqlens.diff(), output_size=total)
     return torch.arange(total, device=cu_seqlens.device) - starts

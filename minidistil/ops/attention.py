@@ -111,7 +111,7 @@ def _one_by_one(padded: Padded) -> Packed:
         query: Float[Tensor, "N H K"],
         key: Float[Tensor, "N H K"],
         value: Float[Tensor, "N H K"],
-        cu_seqlens: Int[Tensor, " B+1"],
+        cu_seqlens: Int[Tensor, " ends"],
         max_seqlen: int,
         *,
         scale: float | None = None,
