@@ -58,8 +58,9 @@ def canonical_fields(values: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in values.items():
         target = ALIASES.get(name, name)
-        if result.setdefault(target, value) != value:
+        if target in result and result[target] != value:
             raise ValueError(f"{name}={value!r} contradicts {target}={result[target]!r}")
+        result[target] = value
     count = result.pop("num_labels", None)
     if count is not None:
         if type(count) is not int or count < 1:

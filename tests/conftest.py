@@ -6,10 +6,10 @@ import os
 # `pytest -m hub` runs the published values of the hub's checkpoints and needs it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import hypothesis  # noqa: E402 (the variable above must be set first)
-import pytest  # noqa: E402
-import torch  # noqa: E402
-import transformers  # noqa: E402
+import hypothesis
+import pytest
+import torch
+import transformers
 
 SEED = 20191002
 
@@ -26,7 +26,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "hub" not in config.getoption("-m"):
+    if "hub" not in (config.getoption("markexpr")):
         reason = "needs the Hugging Face hub: run HF_HUB_OFFLINE=0 pytest -m hub"
         for item in items:
             if item.get_closest_marker("hub"):

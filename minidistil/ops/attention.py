@@ -20,13 +20,14 @@ Not here: projections and heads (`minidistil/attention.py`), masks (`minidistil/
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-Padded = Callable[..., tuple[Tensor, Tensor | None]]
+Padded = Callable[..., Any]
 Packed = Callable[..., Tensor]
 
 
@@ -56,17 +57,18 @@ def eager(
     need_weights: bool = False,
 ) -> tuple[Float[Tensor, "B H S K"], Float[Tensor, "B H S S"] | None]:
     """Attention written out: the specification of all the others. Stores all (S, S) weights."""
+    # Half precision forms its scores and sums its exponentials in fp32.
+    wide = torch.promote_types(query.dtype, torch.float32)
     factor = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = query @ key.transpose(-1, -2) * factor
+    scores = query.to(wide) @ key.to(wide).transpose(-1, -2) * factor
     allowed = None
     if mask is not None:
         allowed = mask if mask.dtype == torch.bool else mask > -torch.inf
         if mask.dtype != torch.bool:
             scores = scores + mask
         # Not -inf: a row of nothing but -inf would be NaN, and so would its gradient.
-        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
-    # Half precision sums its exponentials in fp32.
-    weights = scores.softmax(-1, torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
+        scores = scores.masked_fill(~allowed, torch.finfo(wide).min)
+    weights = scores.softmax(-1).to(query.dtype)
     if allowed is not None:
         # Already 0 in every row that may attend anywhere; a fully masked row becomes zero here.
         weights = weights.masked_fill(~allowed, 0.0)
@@ -141,7 +143,7 @@ IMPLEMENTATIONS = {
 }
 
 
-def resolve_attention(implementation: str | Padded | AttentionImpl) -> AttentionImpl:
+def resolve_attention(implementation: Any) -> AttentionImpl:
     """Turn what a user calls an implementation into an `AttentionImpl`.
 
     Args:

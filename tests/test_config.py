@@ -1,0 +1,169 @@
+"""The config: validation, aliases, labels, and json both ways with transformers."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidistil import DistilBertConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dropout", 2.0),
+        ("dropout", -0.1),
+        ("attention_dropout", "0.1"),
+        ("qa_dropout", None),
+        ("seq_classif_dropout", float("nan")),
+        ("vocab_size", -1),
+        ("vocab_size", 0),
+        ("vocab_size", "a"),
+        ("vocab_size", True),
+        ("n_layers", 1.5),
+        ("dim", 30),
+        ("activation", "swishy"),
+        ("problem_type", "clustering"),
+        ("pad_token_id", 30522),
+        ("pad_token_id", -1),
+        ("initializer_range", -0.02),
+        ("initializer_range", float("inf")),
+        ("chunk_size_feed_forward", -1),
+        ("sinusoidal_pos_embds", "yes"),
+        ("id2label", {}),
+        ("id2label", {0: "a", 2: "b"}),
+        ("pruned_heads", {6: [0]}),
+        ("pruned_heads", {0: [12]}),
+        ("pruned_heads", {0: list(range(12))}),
+    ],
+)
+def test_nonsense_names_the_field_and_the_value(field, value):
+    with pytest.raises(ValueError, match=rf"config\.{field} must be .*, not ") as error:
+        DistilBertConfig(**{field: value})
+    assert repr(value) in str(error.value) or field == "pruned_heads"
+
+
+def test_unknown_field_is_a_type_error():
+    with pytest.raises(TypeError, match="n_layer'"):
+        DistilBertConfig(n_layer=3)
+
+
+def test_aliases_are_read_written_and_accepted():
+    config = DistilBertConfig(hidden_size=64, num_attention_heads=4, num_hidden_layers=2)
+    assert (config.dim, config.n_heads, config.n_layers) == (64, 4, 2)
+    config.hidden_size = 32
+    assert (config.dim, config.hidden_size) == (32, 32)
+    assert dataclasses.replace(config, n_layers=3).num_hidden_layers == 3
+    assert DistilBertConfig(dim=64, hidden_size=64, n_heads=4).dim == 64
+    with pytest.raises(
+        ValueError, match="hidden_size=32 contradicts dim=64|dim=64 contradicts dim=32"
+    ):
+        DistilBertConfig(dim=64, hidden_size=32)
+
+
+def test_labels():
+    assert DistilBertConfig().id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    assert DistilBertConfig(num_labels=3).id2label == {i: f"LABEL_{i}" for i in range(3)}
+    config = DistilBertConfig(id2label={"0": "no", "1": "yes", "2": "maybe"})
+    assert config.num_labels == 3
+    assert config.label2id == {"no": 0, "yes": 1, "maybe": 2}
+    config.num_labels = 3
+    assert config.id2label[2] == "maybe"
+    config.num_labels = 1
+    assert (config.id2label, config.label2id) == ({0: "LABEL_0"}, {"LABEL_0": 0})
+    with pytest.raises(ValueError, match=r"num_labels=3 contradicts id2label=\{0: 'a'\}"):
+        DistilBertConfig(num_labels=3, id2label={0: "a"})
+    with pytest.raises(ValueError, match="num_labels must be a positive integer, not 0"):
+        DistilBertConfig(num_labels=0)
+
+
+SHAPES = st.fixed_dictionaries(
+    {},
+    optional={
+        "vocab_size": st.integers(1, 10**6),
+        "max_position_embeddings": st.integers(1, 10**5),
+        "sinusoidal_pos_embds": st.booleans(),
+        "n_layers": st.integers(1, 24),
+        "n_heads": st.sampled_from([1, 2, 4, 8]),
+        "dim": st.sampled_from([8, 16, 64]),
+        "hidden_dim": st.integers(1, 9999),
+        "dropout": st.floats(0, 1),
+        "activation": st.sampled_from(["gelu", "relu", "silu", "gelu_new"]),
+        "initializer_range": st.floats(0, 1),
+        "num_labels": st.integers(1, 9),
+        "problem_type": st.sampled_from([None, "regression"]),
+        "tie_word_embeddings": st.booleans(),
+        "dtype": st.sampled_from([None, "float16", torch.bfloat16]),
+    },
+)
+
+
+@given(SHAPES)
+def test_dictionary_round_trip(fields):
+    fields = {"dim": 16, "n_heads": 2, "pad_token_id": None} | fields
+    config = DistilBertConfig(**fields)
+    again = DistilBertConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+
+
+@given(SHAPES)
+def test_both_libraries_read_each_others_fields(fields):
+    fields = {"dim": 16, "n_heads": 2, "pad_token_id": None} | fields
+    ours = DistilBertConfig(**fields)
+    theirs = transformers.DistilBertConfig.from_dict(json.loads(json.dumps(ours.to_dict())))
+    again = DistilBertConfig.from_dict(json.loads(theirs.to_json_string(use_diff=False)))
+    for name in ours.to_dict().keys() - {"architectures", "pruned_heads", "model_type"}:
+        assert getattr(again, name) == getattr(ours, name), name
+
+
+def test_unknown_fields_are_kept_and_written_back(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(
+        '{"model_type": "distilbert", "finetuning_task": "sst-2", "tie_weights_": true}'
+    )
+    config = DistilBertConfig.from_pretrained(tmp_path)
+    assert config.extra == {"finetuning_task": "sst-2", "tie_weights_": True}
+    config.save_pretrained(tmp_path / "again")
+    written = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert written["finetuning_task"] == "sst-2" and written["tie_weights_"] is True
+
+
+def test_what_is_written():
+    written = DistilBertConfig(pruned_heads={1: [3, 2, 3]}, dtype=torch.float16).to_dict()
+    assert written["model_type"] == "distilbert"
+    assert written["pruned_heads"] == {1: [2, 3]}
+    assert written["dtype"] == "float16"
+    assert not {"attn_implementation", "_attn_implementation", "extra"} & written.keys()
+
+
+def test_transformers_defaults_are_ours():
+    theirs = transformers.DistilBertConfig()
+    ours = DistilBertConfig()
+    for field in dataclasses.fields(ours):
+        if field.name not in ("attn_implementation", "extra", "pruned_heads"):
+            assert getattr(ours, field.name) == getattr(theirs, field.name), field.name
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_type": "bert"}, "minidistil convert"),
+        ({"model_type": "gpt2"}, "'gpt2', not 'distilbert'"),
+        ({"num_labels": 3, "id2label": {"0": "a"}}, "contradicts"),
+    ],
+)
+def test_files_of_other_models(values, message):
+    with pytest.raises(ValueError, match=message):
+        DistilBertConfig.from_dict(values)
+
+
+def test_an_invalid_change_is_not_saved(tmp_path):
+    config = DistilBertConfig()
+    config.dropout = 7
+    with pytest.raises(ValueError, match="dropout"):
+        config.save_pretrained(tmp_path)
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,44 @@
+"""Typed results: attribute, name, index; None skipped; pytree."""
+
+import pytest
+import torch
+import transformers.modeling_outputs
+from torch.utils import _pytree as pytree
+
+from minidistil import outputs
+
+
+@pytest.mark.parametrize("cls", outputs.ModelOutput.__subclasses__())
+def test_fields_are_the_references(cls):
+    theirs = getattr(transformers.modeling_outputs, cls.__name__)
+    assert list(cls.__dataclass_fields__) == list(theirs.__dataclass_fields__)
+
+
+def test_reading():
+    logits, hidden = torch.ones(2, 3), (torch.zeros(1), torch.ones(1))
+    output = outputs.MaskedLMOutput(logits=logits, hidden_states=hidden)
+    assert output.loss is None
+    assert output["logits"] is output.logits is output[0] is logits
+    assert output[1] is hidden and output[-1] is hidden
+    assert output[:1] == (logits,)
+    assert list(output) == list(output.keys()) == ["logits", "hidden_states"]
+    assert len(output) == 2 and "loss" not in output
+    assert output.to_tuple() == (logits, hidden)
+    assert dict(**output)["hidden_states"] is hidden
+    assert [name for name, _ in output.items()] == ["logits", "hidden_states"]
+    with pytest.raises(KeyError, match="loss"):
+        output["loss"]
+    with pytest.raises(IndexError):
+        output[2]
+
+
+def test_comparing_and_hashing_look_at_identity():
+    one, other = (outputs.BaseModelOutput(torch.ones(2)) for _ in range(2))
+    assert one == one and one != other and len({one, other}) == 2
+
+
+def test_pytree():
+    output = outputs.BaseModelOutput(torch.ones(2), (torch.ones(3), torch.ones(1)))
+    doubled = pytree.tree_map(lambda t: t * 2, output)
+    assert isinstance(doubled, outputs.BaseModelOutput)
+    assert doubled.hidden_states[0].tolist() == [2, 2, 2] and doubled.attentions is None
