@@ -7,6 +7,7 @@ Source: Sanh et al. 2019, section 2; the fixed positions are Vaswani et al. 2017
 Not here: tokenization, which makes the ids.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -71,12 +72,13 @@ def sinusoidal_table(length: int, dim: int) -> Float[Tensor, "length dim"]:
     """Fixed positions: sine in the even columns, cosine in the odd ones.
 
     Column j of position p holds the sine (or cosine) of p / 10000^(2 floor(j/2) / dim):
-    wavelengths from 2 pi to 10000 * 2 pi. Computed in float64 and rounded once to float32.
+    wavelengths from 2 pi to 10000 * 2 pi. Computed in float64, by numpy as in transformers, and
+    rounded once: the two tables are equal to the bit.
     """
-    position = torch.arange(length, dtype=torch.float64, device="cpu")[:, None]
-    column = torch.arange(dim, device="cpu")
-    angle = position / 10000 ** (2 * (column // 2) / dim)
-    return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()
+    column = np.arange(dim)
+    angle = np.arange(length)[:, None] / np.power(10000.0, 2 * (column // 2) / dim)
+    table = np.where(column % 2 == 0, np.sin(angle), np.cos(angle))
+    return torch.from_numpy(table).float()
 
 
 @torch.no_grad()

@@ -37,7 +37,7 @@ def resolve_file(
         ValueError: `name_or_path` is neither a folder nor a repository id, or `filename` or
             `revision` would leave the checkpoint.
     """
-    if Path(filename).name != filename:
+    if not filename or Path(filename).name != filename:
         raise ValueError(f"{filename!r} is not a plain file name; files of a checkpoint lie in it")
     folder = _local_folder(name_or_path)
     if folder is not None:
@@ -48,6 +48,8 @@ def resolve_file(
 
 
 def _local_folder(name_or_path: str | os.PathLike[str]) -> Path | None:
+    if not os.fspath(name_or_path):
+        raise ValueError("'' is neither a folder here nor a hub repository id")
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return path

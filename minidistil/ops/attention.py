@@ -27,6 +27,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from minidistil.checks import values_are_visible
+
 Padded = Callable[..., Any]
 Packed = Callable[..., Tensor]
 
@@ -57,7 +59,8 @@ def eager(
     need_weights: bool = False,
 ) -> tuple[Float[Tensor, "B H S K"], Float[Tensor, "B H S S"] | None]:
     """Attention written out: the specification of all the others. Stores all (S, S) weights."""
-    # Half precision forms its scores and sums its exponentials in fp32.
+    # Half precision forms its scores and sums its exponentials in fp32 (unless autocast is on,
+    # which forms the scores in its own dtype).
     wide = torch.promote_types(query.dtype, torch.float32)
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     scores = query.to(wide) @ key.to(wide).transpose(-1, -2) * factor
@@ -67,7 +70,7 @@ def eager(
         if mask.dtype != torch.bool:
             scores = scores + mask
         # Not -inf: a row of nothing but -inf would be NaN, and so would its gradient.
-        scores = scores.masked_fill(~allowed, torch.finfo(wide).min)
+        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
     weights = scores.softmax(-1).to(query.dtype)
     if allowed is not None:
         # Already 0 in every row that may attend anywhere; a fully masked row becomes zero here.
@@ -97,10 +100,13 @@ def sdpa(
         return F.scaled_dot_product_attention(
             query, key, value, dropout_p=dropout_p, scale=scale
         ), None
-    # What PyTorch makes of a fully masked row differs between its kernels and versions. So let such
-    # a row attend to everything, then zero what comes out: no NaN can arise in either direction.
     allowed = mask if mask.dtype == torch.bool else mask > -torch.inf
     empty = ~allowed.any(-1, keepdim=True)
+    if values_are_visible(empty) and not empty.any():
+        context = F.scaled_dot_product_attention(query, key, value, mask, dropout_p, scale=scale)
+        return context, None
+    # What PyTorch makes of a fully masked row differs between its kernels and versions. So let such
+    # a row attend to everything, then zero what comes out: no NaN can arise in either direction.
     mask = mask | empty if mask.dtype == torch.bool else mask.masked_fill(empty, 0.0)
     context = F.scaled_dot_product_attention(query, key, value, mask, dropout_p, scale=scale)
     return context.masked_fill(empty, 0.0), None

@@ -130,9 +130,9 @@ def test_old_names(tmp_path):
     model.save_pretrained(tmp_path)
     weights = {}
     for name, weight in model.state_dict().items():
-        if "LayerNorm" in name or "layer_norm" in name:
-            name = name.replace(".weight", ".gamma").replace(".bias", ".beta")
-        weights[name] = weight.clone()
+        norm = "LayerNorm" in name or "layer_norm" in name
+        old = name.replace(".weight", ".gamma").replace(".bias", ".beta") if norm else name
+        weights[old] = weight.clone()
     weights["distilbert.embeddings.position_ids"] = torch.arange(24)[None]
     (tmp_path / "model.safetensors").unlink()
     torch.save(weights, tmp_path / "pytorch_model.bin")

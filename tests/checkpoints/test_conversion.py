@@ -1,0 +1,110 @@
+"""BERT -> DistilBERT on small random BERTs of every kind, and the ones that can't be converted."""
+
+import pytest
+import torch
+import transformers
+
+from minidistil import (
+    DistilBertForMaskedLM,
+    DistilBertForQuestionAnswering,
+    DistilBertForTokenClassification,
+    DistilBertModel,
+)
+from minidistil.checkpoints.conversion import convert_bert
+from tests.helpers.reference import amplify, holey_mask
+from tests.helpers.tolerances import assert_close
+
+POOLER = ["pooler.dense.bias", "pooler.dense.weight"]
+CLASSIFIER = ["classifier.bias", "classifier.weight"]
+
+
+def bert(cls, folder, **fields):
+    config = transformers.BertConfig(
+        vocab_size=61,
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=37,
+        max_position_embeddings=24,
+        **fields,
+    )
+    model = getattr(transformers, cls)(config).eval()
+    amplify(model)
+    with torch.no_grad():  # a segment vector that matters
+        model.base_model.embeddings.token_type_embeddings.weight.normal_(0, 1)
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "dropped"),
+    [
+        ("BertModel", DistilBertModel, POOLER),
+        ("BertForMaskedLM", DistilBertForMaskedLM, []),
+        (
+            "BertForPreTraining",
+            DistilBertForMaskedLM,
+            ["cls.seq_relationship.bias", "cls.seq_relationship.weight", *POOLER],
+        ),
+        ("BertForQuestionAnswering", DistilBertForQuestionAnswering, []),
+        ("BertForTokenClassification", DistilBertForTokenClassification, []),
+        ("BertForSequenceClassification", DistilBertModel, CLASSIFIER + POOLER),
+    ],
+)
+@pytest.mark.parametrize("hidden_act", ["gelu", "relu"])
+@torch.no_grad()
+def test_every_head(source, target, dropped, hidden_act, tmp_path):
+    theirs = bert(source, tmp_path, hidden_act=hidden_act)
+    ours, names = convert_bert(tmp_path)
+    assert type(ours) is target
+    assert names == dropped
+    ids, mask = torch.randint(61, (4, 9)), holey_mask(4, 9)
+    if target is DistilBertModel:
+        theirs = theirs.base_model
+    expected = theirs(ids, attention_mask=mask, output_hidden_states=True)
+    actual = ours(ids, mask, output_hidden_states=True)
+    for got, want in zip(actual.hidden_states, expected.hidden_states, strict=True):
+        assert_close(got, want)
+    for field in ("logits", "start_logits", "end_logits"):
+        if field in expected:
+            assert_close(actual[field], expected[field], field)
+    ours.save_pretrained(tmp_path / "distilbert")
+    again = target.from_pretrained(tmp_path / "distilbert")
+    assert_close(again(ids, mask)[0], actual[0])
+
+
+def test_the_segment_matters(tmp_path):
+    """Guards the test above: without the folded segment the numbers are far off."""
+    theirs = bert("BertModel", tmp_path)
+    ours, _ = convert_bert(tmp_path)
+    folded = ours.get_position_embeddings().weight
+    assert (folded - theirs.embeddings.position_embeddings.weight).abs().max() > 0.5
+
+
+def test_dtype_and_labels_are_kept(tmp_path):
+    names = {0: "O", 1: "B-PER", 2: "I-PER"}
+    model = bert("BertForTokenClassification", tmp_path, id2label=names)
+    model.half().save_pretrained(tmp_path)
+    ours, _ = convert_bert(tmp_path)
+    assert ours.dtype == torch.float16
+    assert ours.config.id2label == names
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05; only 1e-12"),
+        ({"hidden_act": "tanh"}, "activation"),
+        ({"is_decoder": True}, "is_decoder is True"),
+    ],
+)
+def test_what_cannot_be_converted(fields, message, tmp_path):
+    bert("BertModel", tmp_path, **fields)
+    with pytest.raises(ValueError, match=message):
+        convert_bert(tmp_path)
+
+
+def test_a_distilbert_is_not_a_bert(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "distilbert"}')
+    with pytest.raises(ValueError, match="model_type is 'distilbert'; only 'bert'"):
+        convert_bert(tmp_path)

@@ -1,0 +1,74 @@
+"""Atomic writing: all or nothing, at every moment of failure."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from minidistil.checkpoints.files import read_json, staged, write_json
+
+
+def test_files_appear_together(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    with staged(folder) as scratch:
+        (scratch / "a").write_text("1")
+        (scratch / "b").write_text("2")
+        assert [p.name for p in folder.iterdir() if p != scratch] == []
+    assert {p.name: p.read_text() for p in folder.iterdir()} == {"a": "1", "b": "2"}
+
+
+def test_other_files_stay(tmp_path):
+    (tmp_path / "kept").write_text("old")
+    with staged(tmp_path) as scratch:
+        (scratch / "new").write_text("new")
+    assert {p.name for p in tmp_path.iterdir()} == {"kept", "new"}
+
+
+def test_a_failure_leaves_the_old_files_whole(tmp_path):
+    (tmp_path / "a").write_text("old")
+
+    def fail():
+        with staged(tmp_path) as scratch:
+            (scratch / "a").write_text("half")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fail()
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a": "old"}
+
+
+def test_a_killed_process_leaves_the_old_files_whole(tmp_path):
+    """SIGKILL in the middle of writing: no clean-up runs, and the old file is still the old one."""
+    (tmp_path / "a").write_text("old")
+    script = (
+        "import os, sys; from minidistil.checkpoints.files import staged\n"
+        f"with staged({str(tmp_path)!r}) as scratch:\n"
+        "    (scratch / 'a').write_text('half'); os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    assert killed.returncode == -9
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        with staged(tmp_path) as scratch:
+            (scratch / "a").write_text("x")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="is a file"), staged(tmp_path / "file"):
+        pass
+
+
+def test_json(tmp_path):
+    write_json(tmp_path / "x.json", {"b": "ü", "a": [1]})
+    assert (tmp_path / "x.json").read_text(encoding="utf-8").endswith("}\n")
+    assert read_json(tmp_path / "x.json") == {"a": [1], "b": "ü"}

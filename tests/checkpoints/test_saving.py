@@ -1,0 +1,111 @@
+"""Saving: exact, atomic, readable by both libraries, and a law about round trips."""
+
+import json
+
+import pytest
+import safetensors
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minidistil
+from minidistil import DistilBertConfig, DistilBertForMaskedLM, DistilBertModel
+from tests.helpers.reference import CLASSES
+
+
+def tiny(cls="DistilBertModel", **fields):
+    fields = {"vocab_size": 11, "dim": 8, "n_heads": 2, "hidden_dim": 5, "n_layers": 1} | fields
+    return getattr(minidistil, cls)(DistilBertConfig(**fields))
+
+
+@settings(max_examples=40)
+@given(
+    cls=st.sampled_from(CLASSES),
+    layers=st.integers(1, 3),
+    sinusoidal=st.booleans(),
+    tied=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float16, torch.bfloat16, torch.float64]),
+    pruned=st.sampled_from([{}, {0: [1]}]),
+)
+def test_round_trip(tmp_path_factory, cls, layers, sinusoidal, tied, dtype, pruned):
+    """load(save(model)) is the model: same config, same names, same bits."""
+    folder = tmp_path_factory.mktemp("saved")
+    model = tiny(
+        cls,
+        n_layers=layers,
+        sinusoidal_pos_embds=sinusoidal,
+        tie_word_embeddings=tied,
+        pruned_heads=pruned,
+        max_position_embeddings=6,
+    ).to(dtype)
+    model.save_pretrained(folder)
+    again = getattr(minidistil, cls).from_pretrained(folder)
+    expected = model.config.to_dict() | {
+        "architectures": [cls],
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+    assert again.config.to_dict() == expected
+    want, got = model.state_dict(), again.state_dict()
+    assert got.keys() == want.keys()
+    assert all(torch.equal(got[name], want[name]) for name in want)
+    assert [p.requires_grad for p in again.parameters()] == [
+        p.requires_grad for p in model.parameters()
+    ]
+
+
+def test_what_is_written(tmp_path):
+    tiny("DistilBertForMaskedLM").to(torch.float16).save_pretrained(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["architectures"] == ["DistilBertForMaskedLM"]
+    assert (config["dtype"], config["model_type"]) == ("float16", "distilbert")
+    assert "attn_implementation" not in config
+    with safetensors.safe_open(tmp_path / "model.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+        assert "vocab_projector.weight" not in file.keys()  # noqa: SIM118 (no mapping)
+
+
+def test_saving_changes_nothing_in_the_model(tmp_path):
+    model = tiny()
+    before = model.config.to_dict()
+    model.save_pretrained(tmp_path)
+    assert model.config.to_dict() == before
+
+
+def test_a_failure_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch):
+    """The disk fills up while the new weights are written."""
+    old = tiny()
+    old.save_pretrained(tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def full(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("minidistil.checkpoints.saving.write_json", full)
+    with pytest.raises(OSError, match="no space"):
+        tiny(dim=16).save_pretrained(tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_saving_over_the_folder_one_loaded_from(tmp_path):
+    """The weights are mapped from the very file that is replaced."""
+    tiny().save_pretrained(tmp_path)
+    model = DistilBertModel.from_pretrained(tmp_path)
+    with torch.no_grad():
+        model.get_input_embeddings().weight += 1
+    want = {name: weight.clone() for name, weight in model.state_dict().items()}
+    model.save_pretrained(tmp_path)
+    again = DistilBertModel.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(again[name], want[name]) for name in want)
+    assert torch.equal(
+        model.state_dict()["embeddings.word_embeddings.weight"],
+        want["embeddings.word_embeddings.weight"],
+    )
+
+
+def test_an_untied_projector_is_written(tmp_path):
+    model = tiny("DistilBertForMaskedLM", tie_word_embeddings=False)
+    model.save_pretrained(tmp_path)
+    again = DistilBertForMaskedLM.from_pretrained(tmp_path)
+    assert torch.equal(again.vocab_projector.weight, model.vocab_projector.weight)
+    assert not torch.equal(again.vocab_projector.weight, again.get_input_embeddings().weight)

@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+from tokenizers import Tokenizer, models
+
+from minidistil.tokenization import DistilBertTokenizer
+
+from .samples import TINY_VOCAB
+
+TEXT = "UNwant\u00e9d \u00e9 <e>Low newword \u535a\u63a8"
+SETTINGS: dict[str, Any] = {
+    "do_lower_case": False,
+    "strip_accents": True,
+    "tokenize_chinese_chars": False,
+    "model_max_length": 99,
+    "padding_side": "left",
+    "truncation_side": "left",
+    "clean_up_tokenization_spaces": True,
+}
+
+
+def filled(**settings: Any) -> DistilBertTokenizer:
+    vocab = {**TINY_VOCAB, "e": 15, "\u535a": 16, "##\u63a8": 17, "Low": 18}
+    tokenizer = DistilBertTokenizer(vocab, **settings)
+    tokenizer.add_tokens(["newword"])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<e>"]})
+    return tokenizer
+
+
+def same(one: Any, other: Any) -> bool:
+    return (
+        one.get_vocab() == other.get_vocab()
+        and one(TEXT, return_offsets_mapping=True)["input_ids"] == other(TEXT)["input_ids"]
+        and one.all_special_tokens == other.all_special_tokens
+        and all(getattr(one, name) == getattr(other, name) for name in SETTINGS)
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, SETTINGS], ids=["uncased", "everything else"])
+def test_round_trip_here_and_in_transformers(tmp_path: Path, settings: dict[str, Any]) -> None:
+    tokenizer = filled(**settings)
+    tokenizer.save_pretrained(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    }
+    assert same(tokenizer, DistilBertTokenizer.from_pretrained(tmp_path))
+    for theirs in (transformers.DistilBertTokenizer, transformers.AutoTokenizer):
+        assert same(tokenizer, theirs.from_pretrained(tmp_path))
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert config["tokenizer_class"] == "DistilBertTokenizer"
+    assert config["do_lower_case"] is tokenizer.do_lower_case
+
+
+def test_what_transformers_saves(tmp_path: Path) -> None:
+    theirs = transformers.DistilBertTokenizer(vocab=filled().get_vocab(), **SETTINGS)
+    theirs.add_tokens(["Otherword"])
+    theirs.add_special_tokens({"additional_special_tokens": ["<e>"]})
+    theirs("low", truncation=True, padding="max_length", max_length=4)
+    theirs.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["padding"] is not None
+    ours = DistilBertTokenizer.from_pretrained(tmp_path)
+    assert same(ours, theirs)
+    assert len(ours(TEXT).input_ids) > 4
+
+
+def test_vocab_txt_alone_and_overrides(tmp_path: Path) -> None:
+    filled().save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    assert same(filled(), DistilBertTokenizer.from_pretrained(tmp_path))
+    (tmp_path / "tokenizer_config.json").unlink()
+    (tmp_path / "special_tokens_map.json").write_text(
+        json.dumps({"mask_token": {"content": "low"}, "additional_special_tokens": ["<e>"]})
+    )
+    tokenizer = DistilBertTokenizer.from_pretrained(tmp_path, do_lower_case=False)
+    assert tokenizer.mask_token == "low"
+    assert tokenizer.convert_tokens_to_ids("<e>") == tokenizer.vocab_size == 19
+    assert tokenizer.tokenize("LOW") == ["[UNK]"]
+    with pytest.raises(TypeError, match="nonsense"):
+        DistilBertTokenizer.from_pretrained(tmp_path, nonsense=1)
+
+
+def test_paths_in_the_constructor(tmp_path: Path) -> None:
+    tokenizer = filled()
+    tokenizer.save_pretrained(tmp_path)
+    vocab_file, tokenizer_file = tmp_path / "vocab.txt", tmp_path / "tokenizer.json"
+    assert DistilBertTokenizer(tokenizer_file=tokenizer_file).get_vocab() == tokenizer.get_vocab()
+    for one in (DistilBertTokenizer(str(vocab_file)), DistilBertTokenizer(vocab_file=vocab_file)):
+        assert one.vocab_size == tokenizer.vocab_size
+
+
+def test_settings_of_tokenizer_json_without_a_config(tmp_path: Path) -> None:
+    filled(do_lower_case=False).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+    assert DistilBertTokenizer.from_pretrained(tmp_path).tokenize("Low") == ["Low"]
+
+
+def test_a_vocabulary_with_gaps_has_no_vocab_txt(tmp_path: Path) -> None:
+    tokenizer = DistilBertTokenizer({**TINY_VOCAB, "late": 40})
+    tokenizer.save_pretrained(tmp_path)
+    assert not (tmp_path / "vocab.txt").exists()
+    assert DistilBertTokenizer.from_pretrained(tmp_path).convert_tokens_to_ids("late") == 40
+
+
+def test_other_tokenizers_are_refused(tmp_path: Path) -> None:
+    Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match="no DistilBERT tokenizer: its model is 'BPE'"):
+        DistilBertTokenizer.from_pretrained(tmp_path)
+    Tokenizer(models.WordPiece(TINY_VOCAB)).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match="its normalizer is None, not 'BertNormalizer'"):
+        DistilBertTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tokenizer.json", b"{", "tokenizer.json is not valid JSON"),
+        ("vocab.txt", b"\xff\xfe", "vocab.txt is no UTF-8 text"),
+        ("vocab.txt", b"\n", "vocab.txt holds no token"),
+    ],
+)
+def test_broken_files(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        DistilBertTokenizer.from_pretrained(tmp_path)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"neither tokenizer\.json nor vocab\.txt"):
+        DistilBertTokenizer.from_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        DistilBertTokenizer.from_pretrained(tmp_path / "missing")
+
+
+def test_an_added_token_keeps_its_id(tmp_path: Path) -> None:
+    filled().save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    state["added_tokens"][-1]["id"] = 77
+    path.write_text(json.dumps(state), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").unlink()
+    with pytest.raises(ValueError, match=r"'<e>' is saved with id 77, but .* gives it 20"):
+        DistilBertTokenizer.from_pretrained(tmp_path)
