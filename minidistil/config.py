@@ -190,26 +190,20 @@ class DistilBertConfig:
         require(self.activation in ACTIVATIONS, "activation", f"one of {ACTIVATIONS}")
         std = self.initializer_range
         require(type(std) in (int, float) and 0 <= std < 1e3, "initializer_range", "0 or more")
-        require(
-            self.pad_token_id is None
-            or (type(self.pad_token_id) is int and 0 <= self.pad_token_id < self.vocab_size),
-            "pad_token_id",
-            f"null or an id below vocab_size={self.vocab_size}",
-        )
+        pad, vocab = self.pad_token_id, self.vocab_size
+        ok = pad is None or (type(pad) is int and 0 <= pad < vocab)
+        require(ok, "pad_token_id", f"null or an id below vocab_size={vocab}")
         chunk = self.chunk_size_feed_forward
         require(type(chunk) is int and chunk >= 0, "chunk_size_feed_forward", "0 or more")
-        known = (None, *PROBLEM_TYPES)
-        require(self.problem_type in known, "problem_type", f"one of {known}")
+        problems = (None, *PROBLEM_TYPES)
+        require(self.problem_type in problems, "problem_type", f"one of {problems}")
         ids = sorted(self.id2label)
         require(ids == list(range(max(1, len(ids)))), "id2label", "a name for each of 0, 1, 2, ...")
         for layer, heads in self.pruned_heads.items():
-            require(
-                0 <= layer < self.n_layers
-                and all(0 <= head < self.n_heads for head in heads)
-                and len(heads) < self.n_heads,
-                "pruned_heads",
-                f"layers below {self.n_layers}, heads below {self.n_heads}, not all of a layer",
-            )
+            ok = 0 <= layer < self.n_layers and len(heads) < self.n_heads
+            ok = ok and all(0 <= head < self.n_heads for head in heads)
+            rule = f"layers below {self.n_layers}, heads below {self.n_heads}, not all of a layer"
+            require(ok, "pruned_heads", rule)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -218,25 +212,18 @@ class DistilBertConfig:
         Raises:
             ValueError: The file describes another kind of model, or a field is wrong.
         """
-        values = dict(values)
-        model_type = values.pop("model_type", "distilbert")
-        if model_type == "bert":
-            raise ValueError(
-                "model_type is 'bert', not 'distilbert': `minidistil convert SOURCE TARGET` "
-                "turns a BERT checkpoint into a DistilBERT one"
-            )
+        # Null means "the default" here: other frameworks write these out empty. The attention
+        # implementation is this machine's choice, never the file's.
+        empty = {name for name in ("id2label", "pruned_heads") if values.get(name) is None}
+        drop = empty | {"model_type", "attn_implementation", "_attn_implementation"}
+        model_type = values.get("model_type", "distilbert")
         if model_type != "distilbert":
-            raise ValueError(f"model_type is {model_type!r}, not 'distilbert'")
-        # Two keys that name this machine's choice, never the model's.
-        values.pop("attn_implementation", None)
-        values.pop("_attn_implementation", None)
-        fields = {f.name for f in dataclasses.fields(cls)} - {"extra"} | ALIASES.keys()
-        known = {k: v for k, v in values.items() if k in fields or k == "num_labels"}
-        # Null means "the default" here: other frameworks write these out empty.
-        for name in ("id2label", "pruned_heads"):
-            if name in known and known[name] is None:
-                del known[name]
-        return cls(**known, extra={k: v for k, v in values.items() if k not in known})
+            hint = "; see `minidistil convert`" if model_type == "bert" else ""
+            raise ValueError(f"model_type is {model_type!r}, not 'distilbert'{hint}")
+        names = {f.name for f in dataclasses.fields(cls)} - {"extra"} | ALIASES.keys()
+        known = {k: v for k, v in values.items() if k in names | {"num_labels"} and k not in drop}
+        extra = {k: v for k, v in values.items() if k not in known.keys() | drop}
+        return cls(**known, extra=extra)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as config.json holds them, with `model_type`."""

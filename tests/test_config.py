@@ -9,7 +9,7 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidistil import DistilBertConfig
+from minidistil import DistilBertConfig, config, feed_forward
 
 
 @pytest.mark.parametrize(
@@ -167,3 +167,12 @@ def test_an_invalid_change_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match="dropout"):
         config.save_pretrained(tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+def test_every_activation_exists():
+    assert set(config.ACTIVATIONS) == set(feed_forward.ACTIVATIONS)
+
+
+def test_null_means_the_default():
+    values = {"id2label": None, "pruned_heads": None, "_attn_implementation": "flash_attention_2"}
+    assert DistilBertConfig.from_dict(values) == DistilBertConfig()

