@@ -99,9 +99,17 @@ def test_weights_that_are_not_there():
 
 
 def test_additive_masks_under_autocast():
-    """The query is bfloat16 there, the caller's mask still float32."""
+    """The query is bfloat16 there and the caller's mask still float32; kernels get one dtype."""
     module, hidden = attention(), torch.randn(2, 5, 12)
     mask = torch.zeros(2, 1, 1, 5).masked_fill(torch.rand(2, 1, 1, 5) > 0.6, -torch.inf)
+    seen = []
+
+    def spy(query, key, value, mask=None, **options):
+        seen.append((query.dtype, mask.dtype))
+        return eager(query, key, value, mask)
+
     with torch.autocast("cpu", torch.bfloat16):
+        module(hidden, AttentionImpl(spy), mask)
         outputs = [module(hidden, resolve_attention(n), mask)[0] for n in ("eager", "sdpa")]
+    assert seen == [(torch.bfloat16, torch.bfloat16)]
     torch.testing.assert_close(*outputs, rtol=0.05, atol=0.05)
