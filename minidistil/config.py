@@ -106,7 +106,7 @@ class DistilBertConfig:
         pruned_heads: Heads removed from each layer, numbered as before the pruning.
         architectures: Class names saved with the weights.
         dtype: Name of the weights' dtype, as saved.
-        attn_implementation: "eager" or "sdpa"; a choice of this machine, never written to disk.
+        attn_implementation: As in `set_attn_implementation`; this machine's choice, never on disk.
         extra: Fields of a config.json that DistilBERT does not know; kept and written back.
 
     Raises:

@@ -3,7 +3,7 @@
 Second station of the way of the data. BERT adds a third table here, for segments; DistilBERT
 has none, which is why `token_type_ids` mean nothing to it.
 
-Source: Sanh et al. 2019, section 2; the fixed positions are Vaswani et al. 2017, section 3.5.
+Source: Sanh et al. 2019, section 3; the fixed positions are Vaswani et al. 2017, section 3.5.
 Not here: tokenization, which makes the ids.
 """
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from minidistil.checks import check_range
 from minidistil.config import DistilBertConfig
+from minidistil.initialisation import initialise_parameter
 
 LAYER_NORM_EPS = 1e-12  # BERT's; no field of the config
 
@@ -23,10 +24,8 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(
-            config.vocab_size, config.dim, padding_idx=config.pad_token_id
-        )
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.dim)
+        self.word_embeddings = _table(config.vocab_size, config, config.pad_token_id)
+        self.position_embeddings = _table(config.max_position_embeddings, config, None)
         # Fixed positions are a constant of the model, never trained.
         self.position_embeddings.weight.requires_grad_(not config.sinusoidal_pos_embds)
         self.LayerNorm = nn.LayerNorm(config.dim, eps=LAYER_NORM_EPS)
@@ -66,6 +65,14 @@ class Embeddings(nn.Module):
         )
         embedded = inputs_embeds + self.position_embeddings(position_ids)
         return self.dropout(self.LayerNorm(embedded))
+
+
+def _table(rows: int, config: DistilBertConfig, padding_idx: int | None) -> nn.Embedding:
+    # nn.Embedding's own constructor draws N(0, 1), which takes a second on the meta device.
+    empty = torch.empty(rows, config.dim)
+    table = nn.Embedding.from_pretrained(empty, freeze=False, padding_idx=padding_idx)
+    initialise_parameter(table, "weight", config.initializer_range)
+    return table
 
 
 def sinusoidal_table(length: int, dim: int) -> Float[Tensor, "length dim"]:

@@ -17,6 +17,8 @@ def initialise_parameter(module: nn.Module, name: str, std: float) -> None:
         std: Standard deviation of linear weights and embeddings.
     """
     parameter = module.get_parameter(name)
+    if parameter.is_meta:
+        return  # nothing to fill: a checkpoint's tensor will take this one's place
     if name == "bias":
         parameter.zero_()
     elif isinstance(module, nn.LayerNorm):

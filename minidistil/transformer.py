@@ -5,7 +5,7 @@ The trunk of the way of the data. Post-LN, as in BERT: the LayerNorm comes after
     hidden = LayerNorm(hidden + attention(hidden))
     hidden = LayerNorm(hidden + feed_forward(hidden))
 
-Source: Vaswani et al. 2017, section 3.1; Sanh et al. 2019, section 2 (half of BERT's blocks).
+Source: Vaswani et al. 2017, section 3.1; Sanh et al. 2019, section 3 (half of BERT's blocks).
 """
 
 from functools import partial

@@ -8,6 +8,7 @@ checked before anything is assigned.
 import dataclasses
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -74,7 +75,7 @@ def build_model(
     """
     with torch.device("meta"):
         model = cls(config)
-    wanted = model.state_dict()
+    wanted = dict(model.named_parameters(remove_duplicate=False))
     weights = _modern_names(weights, wanted)
     _settle_tying(model, weights)
 
@@ -101,10 +102,18 @@ def build_model(
         )
 
     dtype = _resolve_dtype(dtype, config, weights)
-    tensors = {name: weights[name].to(device=device, dtype=dtype) for name in loaded}
-    model.load_state_dict(tensors, strict=False, assign=True)
-    for name in (*missing, *mismatched):
-        _draw(model, name, dtype, device)
+    new = [*missing, *mismatched]
+    modules = dict(model.named_modules())
+    for name in (*loaded, *new):
+        path, _, kind = name.rpartition(".")
+        tensor = weights[name] if name in loaded else torch.empty_like(wanted[name], device="cpu")
+        tensor = tensor.to(device=device, dtype=dtype)
+        setattr(modules[path], kind, nn.Parameter(tensor, wanted[name].requires_grad))
+        if name in new:
+            initialise_parameter(modules[path], kind, config.initializer_range)
+    positions = model.get_position_embeddings()
+    if config.sinusoidal_pos_embds and any(modules[n.rpartition(".")[0]] is positions for n in new):
+        set_sinusoidal_positions(positions)
     model.tie_weights()
     config.dtype = str(dtype).removeprefix("torch.")
     info = {
@@ -129,7 +138,7 @@ def _changed(config: DistilBertConfig, fields: dict[str, Any]) -> DistilBertConf
     return dataclasses.replace(config, **fields)
 
 
-def _modern_names(weights: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+def _modern_names(weights: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename what old checkpoints call differently, and add or drop the encoder's prefix."""
     has_head = any(name.startswith(PREFIX) for name in wanted)
     result: dict[str, Tensor] = {}
@@ -178,20 +187,6 @@ def _resolve_dtype(
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError(f"{dtype!r} is not a floating-point dtype such as 'float32'")
     return dtype
-
-
-def _draw(
-    model: DistilBertPreTrainedModel, name: str, dtype: torch.dtype, device: str | torch.device
-) -> None:
-    """Initialise one parameter that the checkpoint did not have."""
-    path, _, kind = name.rpartition(".")
-    module = model.get_submodule(path)
-    empty = torch.empty_like(module.get_parameter(kind), dtype=dtype, device=device)
-    setattr(module, kind, nn.Parameter(empty, module.get_parameter(kind).requires_grad))
-    initialise_parameter(module, kind, model.config.initializer_range)
-    positions = model.get_position_embeddings()
-    if module is positions and model.config.sinusoidal_pos_embds:
-        set_sinusoidal_positions(positions)
 
 
 def _warn(what: str, info: LoadingInfo) -> None:

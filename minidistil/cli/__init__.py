@@ -1,0 +1,83 @@
+"""The command line: `minidistil VERB ...`.
+
+    arguments, files --records.py--> records --pipelines--> results --results.py--> lines
+
+One file a family of verbs. This file only gathers them and is the one place where errors become a
+message and an exit code: 2 for a wrong call, 1 for data or a model that can't be worked with, 130
+for Ctrl-C. The verbs import what is heavy when they run, so that `--help` is quick.
+
+Not here: anything that a Python program could not do with the library.
+"""
+
+import io
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn, TextIO
+
+import click
+
+from minidistil import __version__
+from minidistil.cli.checkpoints import convert, info
+from minidistil.cli.predict import answer, choose, classify, fill_mask, tag
+from minidistil.cli.vectors import embed, search
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="minidistil")
+def cli() -> None:
+    """DistilBERT on the command line.
+
+    Every VERB explains itself: minidistil VERB --help
+    """
+
+
+for _verb in (fill_mask, classify, tag, answer, choose, embed, search, info, convert):
+    cli.add_command(_verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit.
+
+    Args:
+        arguments: What follows `minidistil`; None takes the process's own.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # JSON lines are UTF-8, whatever the terminal speaks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(arguments, prog_name="minidistil", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except OSError as error:
+        # The system's own errors carry the file apart from the reason.
+        reason = error.strerror and f"{error.filename}: {error.strerror}"
+        click.echo(f"Error: {reason or error}", err=True)
+        return 1
+    except ValueError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"Warning: {message}", err=True)

@@ -1,0 +1,128 @@
+"""Options that verbs share, and the two things they lead to: a pipeline and records."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from minidistil.cli.records import Record, given_records, read_records
+
+
+@dataclass(frozen=True)
+class Common:
+    """Values of the shared options.
+
+    Attributes:
+        model: Folder or hub id; None is the task's default.
+        device: Such as "cuda"; None is the CPU.
+        batch_size: Rows that go through the model at a time.
+        dtype: Of the weights; None keeps the checkpoint's.
+        attn: Attention implementation; None keeps the default.
+        files: Where the input comes from; "-" is standard input.
+        input_format: "text" or "jsonl".
+        errors: What to do with bytes that are no UTF-8: "strict" or "replace".
+        as_json: Write JSON lines.
+    """
+
+    model: str | None
+    device: str | None
+    batch_size: int
+    dtype: str | None
+    attn: str | None
+    files: tuple[str, ...]
+    input_format: str
+    errors: str
+    as_json: bool
+
+    def pipeline(self, task: str, **settings: Any) -> Any:
+        """The pipeline of a task."""
+        from minidistil.pipelines import pipeline
+
+        return pipeline(
+            task,
+            self.model,
+            device=self.device,
+            batch_size=self.batch_size,
+            dtype=self.dtype,
+            attn_implementation=self.attn,
+            **settings,
+        )
+
+    def records(self, arguments: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Record]:
+        """Records from the command line, else from the files, else from standard input.
+
+        Args:
+            arguments: What stands on the command line.
+            names: Fields of a record; the last may take several values.
+
+        Raises:
+            click.UsageError: There is nothing to read, or both arguments and files.
+        """
+        if arguments:
+            if self.files:
+                raise click.UsageError("give the input as arguments or with --file, not both")
+            return given_records(arguments, names)
+        if not self.files and sys.stdin.isatty():
+            raise click.UsageError(
+                f"there is no input: give {' '.join(names).upper()}, --file FILE, or pipe it in"
+            )
+        return read_records(self.files or ("-",), names, self.input_format, self.errors)
+
+
+OPTIONS = (
+    click.option("--model", metavar="MODEL", help="Folder or hub id, such as user/name@revision."),
+    click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps.  [default: cpu]"),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="Rows that go through the model at a time.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        help="Of the weights.  [default: the checkpoint's]",
+    ),
+    click.option("--attn", metavar="NAME", help="Attention: sdpa, eager.  [default: sdpa]"),
+    click.option(
+        "--file",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="Input, one record a line; - is standard input. May be repeated.",
+    ),
+    click.option(
+        "--format",
+        "input_format",
+        type=click.Choice(["text", "jsonl"]),
+        default="text",
+        show_default=True,
+        help="Of the input: lines of text, or of JSON objects with the verb's fields.",
+    ),
+    click.option(
+        "--errors",
+        type=click.Choice(["strict", "replace"]),
+        default="strict",
+        show_default=True,
+        help="What to do with bytes that are not UTF-8.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Write JSON lines."),
+)
+
+
+def common_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the shared options; it gets them as one `Common`."""
+
+    @functools.wraps(verb)
+    def with_common(**values: Any) -> None:
+        own = {name: values.pop(name) for name in set(values) - set(Common.__annotations__)}
+        verb(Common(**values), **own)
+
+    command = with_common
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command

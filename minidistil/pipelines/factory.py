@@ -1,0 +1,100 @@
+"""`pipeline(task, model)`: load a checkpoint and its tokenizer, and build the task's pipeline."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minidistil.model import DistilBertModel
+from minidistil.pipelines.base import Pipeline, usable_device
+from minidistil.pipelines.feature_extraction import FeatureExtraction
+from minidistil.pipelines.fill_mask import FillMask
+from minidistil.pipelines.multiple_choice import MultipleChoice
+from minidistil.pipelines.question_answering import QuestionAnswering
+from minidistil.pipelines.text_classification import TextClassification
+from minidistil.pipelines.token_classification import TokenClassification
+from minidistil.pretrained import DistilBertPreTrainedModel
+from minidistil.tokenization import DistilBertTokenizer
+
+TASKS: dict[str, type[Pipeline[Any]]] = {
+    "fill-mask": FillMask,
+    "text-classification": TextClassification,
+    "token-classification": TokenClassification,
+    "question-answering": QuestionAnswering,
+    "multiple-choice": MultipleChoice,
+    "feature-extraction": FeatureExtraction,
+}
+ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
+
+
+def pipeline(
+    task: str,
+    model: str | Path | DistilBertPreTrainedModel | None = None,
+    tokenizer: str | Path | DistilBertTokenizer | None = None,
+    device: str | int | torch.device | None = None,
+    batch_size: int = 8,
+    *,
+    dtype: str | torch.dtype | None = None,
+    attn_implementation: str | None = None,
+    **settings: Any,
+) -> Any:
+    """Build a pipeline.
+
+    Args:
+        task: "fill-mask", "text-classification" ("sentiment-analysis"), "token-classification"
+            ("ner"), "question-answering", "multiple-choice" or "feature-extraction".
+        model: A folder, a hub repository (`"user/name"`, `"user/name@revision"`) or a model. None
+            takes the task's well-known checkpoint, where there is one.
+        tokenizer: Likewise; None takes that of the checkpoint.
+        device: A name such as "cuda", or the number of a GPU; None is the CPU for a checkpoint,
+            and where the model is for a model.
+        batch_size: Rows that go through the model at a time.
+        dtype: Of the weights, such as "bfloat16"; None keeps them as they are.
+        attn_implementation: "eager" or "sdpa"; None keeps what the model has.
+        **settings: Those of the task, such as `top_k`; a call can change them.
+
+    Returns:
+        A pipeline, to be called with texts: see the class of the task.
+
+    Raises:
+        ValueError: An unknown task, no model, a model without tokenizer, a checkpoint that lacks
+            the task's head.
+        FileNotFoundError: No such checkpoint.
+        TypeError: A model of another class, a setting that the task doesn't have.
+    """
+    cls = TASKS.get(ALIASES.get(task, task))
+    if cls is None:
+        raise ValueError(f"there is no task {task!r}; choose one of {[*TASKS, *ALIASES]}")
+    model = cls.default_model if model is None else model
+    if model is None:
+        raise ValueError(f"{task} has no default model: pass model=, a folder or a hub id")
+    if tokenizer is None:
+        if isinstance(model, DistilBertPreTrainedModel):
+            raise ValueError(f"pass tokenizer= together with a {type(model).__name__}")
+        tokenizer = model
+    if device is not None:
+        device = usable_device(device)
+    if not isinstance(model, DistilBertPreTrainedModel):
+        model = _load(cls, model, dtype)
+    elif dtype is not None:
+        model = model.to(dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype))
+    if attn_implementation is not None:
+        model.set_attn_implementation(attn_implementation)
+    if not isinstance(tokenizer, DistilBertTokenizer):
+        tokenizer = DistilBertTokenizer.from_pretrained(tokenizer)
+    return cls(model, tokenizer, device, batch_size, **settings)
+
+
+def _load(
+    cls: type[Pipeline[Any]], name: str | Path, dtype: str | torch.dtype | None
+) -> DistilBertPreTrainedModel:
+    model_class = cls.model_class
+    if cls is FeatureExtraction:
+        model_class = DistilBertModel
+    model, info = model_class.from_pretrained(name, dtype=dtype, output_loading_info=True)
+    if info["missing_keys"]:
+        raise ValueError(
+            f"{str(name)!r} has no trained {', '.join(info['missing_keys'])}: it is no checkpoint "
+            f"of a {model_class.__name__}"
+        )
+    return model

@@ -1,0 +1,98 @@
+"""Vectors on disk: a passage that was embedded once is not embedded again.
+
+One safetensors file holds a hash of each text and its vector, and a hash of the model that made
+them. A text that changed has another hash, so it is embedded anew; another model makes the whole
+file worthless, and it starts empty. Nothing is unpickled.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import torch
+
+from minidistil.checkpoints.files import staged
+from minidistil.pipelines.feature_extraction import FeatureExtraction
+
+HASH_BYTES = 16
+FORMAT = "minidistil vectors 1"
+
+
+class VectorIndex:
+    """Vectors of texts, in memory and perhaps in a file.
+
+    Args:
+        path: The file; it need not exist. None keeps nothing.
+
+    Attributes:
+        stale: Whether the file was made by another model, so that its vectors can't be used.
+
+    Raises:
+        ValueError: The file is something else; it will not be overwritten.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.stale = False
+
+    def vectors_of(self, texts: Sequence[str], embed: FeatureExtraction) -> tuple[np.ndarray, int]:
+        """Vectors (N, D) of texts, and how many of the texts the file did not know."""
+        model = fingerprint(embed)
+        known = self._load(model)
+        hashes = [_hash(text) for text in texts]
+        new = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
+        unknown = sum(key in new for key in hashes)
+        known.update(zip(new, embed([*new.values()]), strict=True))
+        vectors = np.stack([known[key] for key in hashes])
+        if self.path is not None and (new or len(known) > len(set(hashes))):
+            self._save(self.path, hashes, vectors, model)
+        return vectors, unknown
+
+    def _load(self, model: str) -> dict[bytes, np.ndarray]:
+        if self.path is None or not self.path.exists():
+            return {}
+        try:
+            with safetensors.safe_open(self.path, framework="np") as file:
+                about = file.metadata() or {}
+                if about.get("format") != FORMAT:
+                    raise ValueError(f"{self.path} is no index of vectors: choose another file")
+                self.stale = about.get("model") != model
+                if self.stale:
+                    return {}
+                keys, vectors = file.get_tensor("hashes"), file.get_tensor("vectors")
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{self.path} is no index of vectors, or damaged: {error}") from error
+        return {key.tobytes(): vector for key, vector in zip(keys, vectors, strict=True)}
+
+    @staticmethod
+    def _save(path: Path, hashes: list[bytes], vectors: np.ndarray, model: str) -> None:
+        keys = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
+        with staged(path.parent) as scratch:
+            safetensors.numpy.save_file(
+                {"hashes": keys, "vectors": vectors},
+                scratch / path.name,
+                metadata={"format": FORMAT, "model": model},
+            )
+
+
+def fingerprint(embed: FeatureExtraction) -> str:
+    """A hash of all that a vector hangs on besides its text: weights, tokenizer, settings."""
+    tokenizer, config = embed.tokenizer, embed.model.config
+    digest = hashlib.sha256()
+    about = (
+        sorted(tokenizer.get_vocab().items()),
+        (tokenizer.do_lower_case, tokenizer.strip_accents, tokenizer.tokenize_chinese_chars),
+        (config.n_heads, config.activation, embed.max_length, embed.settings),
+    )
+    digest.update(repr(about).encode())
+    for name, tensor in sorted(embed.model.encoder.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()

@@ -1,0 +1,193 @@
+"""Question answering: the span of a context that answers a question.
+
+    context --windows--> start and end logits --> probable spans --merge equal answers--> best
+
+Each window is a distribution of its own over start and end tokens; a span scores their product.
+Settings and results are those of transformers 4's pipeline of the same name, which transformers 5
+no longer has.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypedDict
+
+import torch
+from tokenizers import Encoding
+from torch import Tensor
+
+from minidistil.heads import DistilBertForQuestionAnswering
+from minidistil.pipelines.base import Pipeline, text_of
+
+CONTEXT = 1  # the second text of the pair
+
+
+class Answer(TypedDict):
+    """An answer.
+
+    Attributes:
+        score: Its probability in its window; where several spans hold the same words, their sum.
+        start: First character in the context.
+        end: The character after the last; `context[start:end]` is the answer.
+        answer: The text; empty where there is no answer.
+    """
+
+    score: float
+    start: int
+    end: int
+    answer: str
+
+
+class Question(NamedTuple):
+    """A question and the text to search."""
+
+    question: str
+    context: str
+
+
+@dataclass(frozen=True)
+class QuestionAnsweringSettings:
+    """Settings of `QuestionAnswering`.
+
+    Attributes:
+        top_k: 1 gives the best answer of each question, more a list.
+        max_answer_len: Longest answer, in tokens.
+        handle_impossible_answer: Let "no answer" compete, with the smallest score that a window
+            gives to [CLS].
+        max_seq_len: Tokens of a window, the question included; None is 384 or what the model takes.
+        doc_stride: Tokens of context that a window repeats from the window before; None is 128 or
+            half a window.
+    """
+
+    top_k: int = 1
+    max_answer_len: int = 15
+    handle_impossible_answer: bool = False
+    max_seq_len: int | None = None
+    doc_stride: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("top_k", "max_answer_len"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+
+
+class QuestionAnswering(Pipeline[Question]):
+    """Answer questions: `answer(question=..., context=...)`, or dicts with those keys.
+
+    A context longer than the model is read in windows that overlap.
+    """
+
+    model_class = DistilBertForQuestionAnswering
+    settings_class = QuestionAnsweringSettings
+    default_model = "distilbert/distilbert-base-cased-distilled-squad"
+
+    def __call__(
+        self,
+        inputs: Any = None,
+        *,
+        question: str | None = None,
+        context: str | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Run the task on `inputs`, as in `Pipeline`, or on one question and its context."""
+        if inputs is None:
+            inputs = {"question": question, "context": context}
+        return super().__call__(inputs, **settings)
+
+    def read(self, item: object) -> Question:
+        """Check a question and its context."""
+        if not isinstance(item, Mapping):
+            raise TypeError(f"the input is {item!r}, not a dict of question and context")
+        if item.keys() != {"question", "context"}:
+            raise ValueError(f"an input has the keys question and context, not {[*item]}")
+        for name, value in item.items():
+            if not text_of(value, name).strip():
+                raise ValueError(f"the {name} is empty")
+        return Question(item["question"], item["context"])
+
+    def encode(self, item: Question, settings: QuestionAnsweringSettings) -> list[Encoding]:
+        """One row a window of the context."""
+        length = settings.max_seq_len or min(self.max_length, 384)
+        if length > self.max_length:
+            raise ValueError(f"max_seq_len={length}, but the model takes {self.max_length} tokens")
+        stride = min(length // 2, 128) if settings.doc_stride is None else settings.doc_stride
+        rows = self.tokenizer(
+            item.question,
+            item.context,
+            truncation="only_second",
+            max_length=length,
+            stride=stride,
+            return_overflowing_tokens=True,
+        ).encodings
+        if CONTEXT not in rows[0].sequence_ids:
+            raise ValueError(f"the context has no words: {item.context[:60]!r}")
+        return rows
+
+    def predict(
+        self, input_ids: Tensor, attention_mask: Tensor, settings: QuestionAnsweringSettings
+    ) -> Iterable[Tensor]:
+        """Start and end logits, (2, S) a row."""
+        output = self.model(input_ids, attention_mask)
+        return torch.stack((output.start_logits, output.end_logits), dim=1)
+
+    def decode(
+        self,
+        item: Question,
+        rows: list[Encoding],
+        outputs: list[Tensor],
+        settings: QuestionAnsweringSettings,
+    ) -> Answer | list[Answer]:
+        """Best spans of all windows."""
+        answers: dict[str, Answer] = {}
+        impossible = 1.0
+        for row, logits in zip(rows, outputs, strict=True):
+            in_context = torch.tensor([text == CONTEXT for text in row.sequence_ids])
+            start, end = _probabilities(logits[:, : len(row.ids)], in_context)
+            impossible = min(impossible, float(start[0] * end[0]))
+            # Spans that grow to the same words are one answer: leave some to merge.
+            count = 2 * settings.top_k + 10
+            spans = _best_spans(start, end, in_context, settings.max_answer_len, count)
+            for first, last, score in spans:
+                begin, stop = _characters(row, first, last)
+                text = item.context[begin:stop]
+                known = answers.get(text.lower())
+                if known is None:
+                    answers[text.lower()] = Answer(score=score, start=begin, end=stop, answer=text)
+                else:
+                    known["score"] += score
+        ranked = [*answers.values()]
+        if settings.handle_impossible_answer:
+            ranked.append({"score": impossible, "start": 0, "end": 0, "answer": ""})
+        ranked.sort(key=lambda answer: -answer["score"])
+        return ranked[0] if settings.top_k == 1 else ranked[: settings.top_k]
+
+
+def _probabilities(logits: Tensor, in_context: Tensor) -> Tensor:
+    """(2, S) logits to probabilities of being the start and the end.
+
+    The question and [SEP] have none; [CLS] has its share, which is that of "no answer".
+    """
+    possible = in_context.clone()
+    possible[0] = True
+    return logits.double().masked_fill(~possible, -torch.inf).softmax(-1)
+
+
+def _best_spans(
+    start: Tensor, end: Tensor, in_context: Tensor, longest: int, count: int
+) -> list[tuple[int, int, float]]:
+    """First token, last token and score of the `count` best spans of at most `longest` tokens."""
+    candidates = torch.outer(in_context, in_context).triu().tril(longest - 1)
+    scores = torch.outer(start, end)[candidates]
+    best = scores.topk(min(count, len(scores)))
+    spans = candidates.nonzero()[best.indices].tolist()
+    return [(*span, score) for span, score in zip(spans, best.values.tolist(), strict=True)]
+
+
+def _characters(row: Encoding, first: int, last: int) -> tuple[int, int]:
+    """Range of the context from the word that holds one token to the word that holds another."""
+    words = row.word_ids
+    # [CLS] and [SEP] belong to no word, so both searches end.
+    while words[first - 1] == words[first]:
+        first -= 1
+    while words[last + 1] == words[last]:
+        last += 1
+    return row.offsets[first][0], row.offsets[last][1]

@@ -1,0 +1,125 @@
+"""Help, exit codes, messages, Ctrl-C and closed pipes."""
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import minidistil
+from minidistil.cli import cli
+
+COMMAND = [sys.executable, "-c", "from minidistil.cli import main; main()"]
+
+
+def test_help_and_version_do_not_import_torch():
+    for argument in ("--help", "--version", "-h"):
+        code = (
+            "import atexit, sys; from minidistil.cli import main; "
+            "atexit.register(lambda: print('torch' in sys.modules)); main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, argument], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_version(shell):
+    assert shell("--version").out.strip() == f"minidistil, version {minidistil.__version__}"
+
+
+@pytest.mark.parametrize("verb", sorted(cli.commands))
+def test_every_verb_shows_an_example_that_is_well_formed(shell, verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").touch()  # the file that an example searches
+    run = shell(verb, "--help")
+    assert run.code == 0
+    example = run.out.partition("Example")[2].replace("\\\n", " ")
+    commands = [line for line in example.splitlines() if line.strip().startswith("minidistil ")]
+    assert any(shlex.split(line)[1] == verb for line in commands)
+    for line in commands:
+        name, *arguments = shlex.split(line)[1:]
+        with cli.commands[name].make_context(name, arguments):
+            pass  # parsed without an error
+
+
+def test_wrong_calls(shell):
+    for arguments in (
+        [],
+        ["frobnicate"],
+        ["classify", "--frobnicate"],
+        ["classify", "--top-k", "0"],
+    ):
+        run = shell(*arguments)
+        assert run.code == 2 and "Usage: minidistil" in run.err and run.out == ""
+
+
+def test_what_the_user_got_wrong_is_a_message(shell, models, tmp_path):
+    cases = {
+        ("classify", "--model", tmp_path / "no", "a"): "there is no folder",
+        ("classify", "--model", models["classifier"], "--file", tmp_path / "no"): "No such file",
+        ("classify", "--model", models["classifier"], "--device", "abacus", "a"): "device 'abacus'",
+        ("classify", "--model", models["classifier"], "--attn", "magic", "a"): "'magic'",
+        ("fill-mask", "--model", models["mlm"], "a"): r"argument 1: the text has no \[MASK\]",
+        ("tag", "a"): "has no default model",
+    }
+    for arguments, message in cases.items():
+        run = shell(*arguments)
+        assert run.code == 1 and run.out == ""
+        assert re.fullmatch(f"Error: .*{message}.*\n", run.err), run.err
+
+
+def test_a_file_error_names_the_file(shell, models, tmp_path):
+    run = shell("classify", "--model", models["classifier"], "--file", tmp_path / "none.txt")
+    assert run.err == f"Error: {tmp_path / 'none.txt'}: No such file or directory\n"
+
+
+def test_warnings_are_messages(shell, models):
+    run = shell("classify", "--model", models["classifier"], "a " * 80)
+    assert run.code == 0
+    assert (
+        run.err.startswith("Warning: a text is longer than the 64 tokens")
+        and run.err.count("\n") == 1
+    )
+
+
+def test_interrupt(models):
+    process = subprocess.Popen(
+        [*COMMAND, "classify", "--model", models["classifier"]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout
+    # More than is read ahead; the end of the input never comes.
+    process.stdin.write("the king\n" * 2000)
+    process.stdin.flush()
+    first = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert err.strip() == ""
+    # What was done is whole lines.
+    assert {*(first + out).splitlines(keepends=True)} == {first}
+
+
+def test_closed_pipe(models):
+    process = subprocess.Popen(
+        [*COMMAND, "classify", "--model", models["classifier"]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout and process.stderr
+    process.stdout.close()
+    try:
+        process.stdin.write("the king\n" * 100_000)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it has ended already
+    assert process.stderr.read() == ""
+    assert process.wait() == 1

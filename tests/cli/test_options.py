@@ -1,0 +1,29 @@
+"""Options that all verbs with a model share."""
+
+import pytest
+
+from minidistil.cli import cli
+from minidistil.cli.options import Common
+
+SHARED = ("fill-mask", "classify", "tag", "answer", "choose", "embed", "search")
+
+
+@pytest.mark.parametrize("verb", SHARED)
+def test_every_verb_has_them(verb):
+    names = {parameter.name for parameter in cli.commands[verb].params}
+    assert names >= set(Common.__annotations__)
+
+
+def test_dtype_and_attention(shell, models):
+    model = ("classify", "--model", models["classifier"], "--json", "--all", "the king of Paris")
+    exact = shell(*model).objects[0]["result"]
+    assert shell(*model, "--attn", "eager", "--batch-size", "1").code == 0
+    half = shell(*model, "--dtype", "bfloat16").objects[0]["result"]
+    assert half != exact
+    assert half[0]["score"] == pytest.approx(exact[0]["score"], abs=0.05)
+    assert shell(*model, "--dtype", "int4").code == 2
+
+
+def test_no_input_at_a_terminal(shell, models):
+    run = shell("classify", "--model", models["classifier"], terminal=True)
+    assert run.code == 2 and "there is no input: give TEXT, --file FILE, or pipe it in" in run.err

@@ -1,0 +1,56 @@
+"""Passages out of files and folders."""
+
+import pytest
+
+from minidistil.cli.passages import read_passages
+from minidistil.pipelines.search import Passage
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a.txt").write_text("\none\ntwo\n  \n\nthree", encoding="utf-8")
+    (tmp_path / "b" / "c.md").write_text("# four\n", encoding="utf-8")
+    (tmp_path / "b" / "d.jsonl").write_text('{"text": "fünf\\nsix"}\n\n{"text": "7"}\n', "utf-8")
+    (tmp_path / "b" / "e.png").write_bytes(b"\x89PNG")
+    return tmp_path
+
+
+def test_paragraphs(folder):
+    first, last = str(folder / "a.txt"), str(folder / "b" / "d.jsonl")
+    assert list(read_passages((folder,), "paragraphs", "strict")) == [
+        Passage("one\ntwo", first, 2),
+        Passage("three", first, 6),
+        Passage("# four", str(folder / "b" / "c.md"), 1),
+        Passage("fünf\nsix", last, 1),
+        Passage("7", last, 3),
+    ]
+
+
+def test_lines(folder):
+    passages = list(read_passages((folder / "a.txt",), "lines", "strict"))
+    assert [(passage.text, passage.line) for passage in passages] == [
+        ("one", 2),
+        ("two", 3),
+        ("three", 6),
+    ]
+
+
+def test_a_file_is_read_whatever_it_is_called(tmp_path):
+    path = tmp_path / "README"
+    path.write_bytes(b"text\xff")
+    with pytest.raises(ValueError, match=r"README:1: byte 5"):
+        list(read_passages((path,), "lines", "strict"))
+    assert [passage.text for passage in read_passages((path,), "lines", "replace")] == [
+        "text\ufffd"
+    ]
+
+
+def test_what_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no file that ends in .txt, .md, .rst, .jsonl"):
+        list(read_passages((tmp_path,), "lines", "strict"))
+    path = tmp_path / "a.jsonl"
+    for content, message in (('{"text"', "not JSON"), ('{"text": 1}', 'an object with a "text"')):
+        path.write_text(f"\n{content}\n", encoding="utf-8")
+        with pytest.raises(ValueError, match=f"a.jsonl:2: .*{message}"):
+            list(read_passages((path,), "lines", "strict"))

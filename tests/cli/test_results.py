@@ -1,0 +1,92 @@
+"""Records and results stay together, whatever is empty or breaks; floats survive."""
+
+import json
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from minidistil.cli.records import Record
+from minidistil.cli.results import results_of, shortest, write
+from minidistil.pipelines import InputError
+
+
+def records(*texts):
+    return [Record({"text": text}, ("text",), f"in:{i}") for i, text in enumerate(texts, start=1)]
+
+
+def upper(texts, bad="bad", ahead=3):
+    """A pipeline's manners: read some inputs ahead, answer those before a bad one, then fail."""
+    window = []
+    for index, text in enumerate(texts):
+        if text == bad:
+            yield from window
+            raise InputError(index, "is bad")
+        window.append(text.upper())
+        if len(window) == ahead:
+            yield from window
+            window = []
+    yield from window
+
+
+def pairs(given):
+    return [
+        (record.values["text"], result)
+        for record, result in results_of(given, lambda record: record.values["text"], upper)
+    ]
+
+
+@hypothesis.given(st.lists(st.sampled_from(["a", "b", "", " "])))
+def test_every_record_has_its_result(texts):
+    want = [(text, text.upper() if text.strip() else None) for text in texts]
+    assert pairs(records(*texts)) == want
+
+
+@pytest.mark.parametrize("before", [["a"], ["a", "", "b", "c", "d", ""], ["", ""], []])
+def test_a_bad_record_is_named_by_its_place(before):
+    results = results_of(records(*before, "bad", "z"), lambda record: record.values["text"], upper)
+    got = []
+    with pytest.raises(ValueError, match=f"^in:{len(before) + 1}: is bad$"):
+        for record, result in results:
+            got.append((record.values["text"], result))
+    # Empty records just before the bad one wait for a result that does not come.
+    want = [(text, text.upper() or None) for text in before]
+    assert got == want[: len(got)] and all(result is None for _, result in want[len(got) :])
+
+
+def test_results_before_an_unreadable_line_come_first():
+    def lines():
+        yield from records("a", "", "b")
+        raise ValueError("in:4: not UTF-8")
+
+    got = []
+    with pytest.raises(ValueError, match="in:4: not UTF-8"):
+        for record, result in results_of(lines(), lambda record: record.values["text"], upper):
+            got.append((record.values["text"], result))
+    assert got == [("a", "A"), ("", None), ("b", "B")]
+
+
+@hypothesis.given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_float32_is_the_same_when_read_back(value):
+    text = json.dumps(shortest(value))
+    assert np.float32(json.loads(text)) == np.float32(value)
+
+
+def test_floats_are_short():
+    assert shortest({"score": float(np.float32(0.1)), "rest": [1, "a", None, 2.0]}) == {
+        "score": 0.1,
+        "rest": [1, "a", None, 2.0],
+    }
+    assert shortest(np.array([0.2, 3], np.float32)) == [0.2, 3.0]
+
+
+def test_one_line_a_record(capsys):
+    (record,) = records("a\nb")
+    write(record, "é\r\nf\u2028g\th", False, str)
+    write(record, None, False, str)
+    write(record, "é\n", True, str)
+    write(record, None, True, str)
+    assert capsys.readouterr().out == (
+        'é f g\th\n\n{"text": "a\\nb", "result": "é\\n"}\n{"text": "a\\nb", "result": null}\n'
+    )

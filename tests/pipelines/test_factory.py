@@ -1,0 +1,72 @@
+"""Building pipelines from names, folders and models."""
+
+import pytest
+import torch
+
+from minidistil import DistilBertForMaskedLM, DistilBertForTokenClassification
+from minidistil.pipelines import FillMask, TokenClassification, pipeline
+from minidistil.pipelines.factory import ALIASES, TASKS
+from minidistil.tokenization import DistilBertTokenizer
+from tests.pipelines.checkpoints import assert_same, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_checkpoint(tmp_path_factory.mktemp("factory"), DistilBertForMaskedLM)
+
+
+def test_folder_or_objects(folder):
+    of_folder = pipeline("fill-mask", str(folder), top_k=2)
+    model, tokenizer = (
+        DistilBertForMaskedLM.from_pretrained(folder),
+        DistilBertTokenizer.from_pretrained(folder),
+    )
+    of_objects = pipeline("fill-mask", model, tokenizer, "cpu", top_k=2)
+    assert isinstance(of_folder, FillMask)
+    assert of_objects.model is model and of_objects.tokenizer is tokenizer
+    assert_same(of_folder("a [MASK]"), of_objects("a [MASK]"))
+    assert_same(of_objects("a [MASK]"), pipeline("fill-mask", model, folder)("a [MASK]", top_k=2))
+
+
+def test_dtype_and_attention(folder):
+    half = pipeline("fill-mask", folder, dtype="bfloat16", attn_implementation="eager")
+    assert half.model.dtype == torch.bfloat16
+    assert half.model.config.attn_implementation == "eager"
+    again = pipeline("fill-mask", half.model, half.tokenizer, dtype=torch.float32)
+    assert again.model.dtype == torch.float32
+
+
+def test_unknown_task(folder):
+    with pytest.raises(ValueError, match="no task 'summarization'; choose one of") as caught:
+        pipeline("summarization", folder)
+    for name in (*TASKS, *ALIASES):
+        assert repr(name) in str(caught.value)
+
+
+def test_aliases(tmp_path):
+    save_checkpoint(tmp_path, DistilBertForTokenClassification)
+    assert isinstance(pipeline("ner", tmp_path), TokenClassification)
+
+
+def test_what_is_missing(folder):
+    model = DistilBertForMaskedLM.from_pretrained(folder)
+    with pytest.raises(ValueError, match="pass tokenizer= together with a DistilBertForMaskedLM"):
+        pipeline("fill-mask", model)
+    with pytest.raises(ValueError, match="multiple-choice has no default model"):
+        pipeline("multiple-choice")
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        pipeline("fill-mask", "./nowhere")
+
+
+def test_another_class(folder):
+    fill = pipeline("fill-mask", folder)
+    with pytest.raises(TypeError, match="needs a DistilBertForTokenClassification, not a Distil"):
+        pipeline("ner", fill.model, fill.tokenizer)
+
+
+def test_a_checkpoint_without_the_head(folder):
+    with (
+        pytest.warns(UserWarning, match="to be trained before use"),
+        pytest.raises(ValueError, match="has no trained classifier.bias"),
+    ):
+        pipeline("text-classification", folder)

@@ -1,0 +1,67 @@
+"""The index on disk: what is embedded again, and when a file is not touched."""
+
+import numpy as np
+import pytest
+
+from minidistil import DistilBertModel
+from minidistil.pipelines import pipeline
+from minidistil.pipelines.index import VectorIndex
+from minidistil.pipelines.search import Passage, Search
+from tests.pipelines.checkpoints import TEXTS, save_checkpoint
+
+PASSAGES = [Passage(text, "book", line) for line, text in enumerate(TEXTS, start=1)]
+
+
+@pytest.fixture(scope="module")
+def embed(tmp_path_factory):
+    return pipeline(
+        "feature-extraction", save_checkpoint(tmp_path_factory.mktemp("index"), DistilBertModel)
+    )
+
+
+def counted(embed, passages, path):
+    search = Search(embed, passages, VectorIndex(path))
+    return search, search.embedded
+
+
+def test_index_embeds_what_is_new(embed, tmp_path):
+    path = tmp_path / "index"
+    first, embedded = counted(embed, PASSAGES, path)
+    assert embedded == len(PASSAGES) and path.exists()
+    again, embedded = counted(embed, PASSAGES, path)
+    assert embedded == 0
+    np.testing.assert_array_equal(first.vectors, again.vectors)
+    changed = [*PASSAGES[1:], Passage("a new king", "book", 9), PASSAGES[2]]
+    search, embedded = counted(embed, changed, path)
+    assert embedded == 1
+    for passage, vector in zip(changed, search.vectors, strict=True):
+        np.testing.assert_allclose(vector, embed(passage.text), atol=1e-5)
+    # What is no longer searched has gone from the file.
+    assert counted(embed, PASSAGES, path)[1] == 1
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["index"]
+
+
+def test_index_of_another_model_is_stale(embed, tmp_path):
+    path = tmp_path / "index"
+    counted(embed, PASSAGES, path)
+    cls = pipeline("feature-extraction", embed.model, embed.tokenizer, pooling="cls")
+    index = VectorIndex(path)
+    search = Search(cls, PASSAGES, index)
+    assert index.stale and search.embedded == len(PASSAGES)
+    np.testing.assert_allclose(search.vectors, np.stack(cls(TEXTS)), atol=1e-6)
+    weight = embed.model.embeddings.word_embeddings.weight
+    index = VectorIndex(path)
+    before = weight[9, 3].item()
+    weight.data[9, 3] += 1
+    Search(cls, PASSAGES, index)
+    weight.data[9, 3] = before
+    assert index.stale
+
+
+@pytest.mark.parametrize("content", [b"a letter to keep", b"\x93NUMPY", b""])
+def test_another_file_is_not_overwritten(embed, tmp_path, content):
+    path = tmp_path / "letter.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="letter.txt is no index of vectors"):
+        counted(embed, PASSAGES, path)
+    assert path.read_bytes() == content

