@@ -3,7 +3,8 @@
     python -m tests.benchmarks.forward
 
 Both run sdpa on the same weights and the same batch. Which of the two goes first alternates, and
-the ratio is taken pair by pair, so that a drift of the machine's speed cancels. Nothing is asserted.
+the ratio is taken pair by pair, so that a drift of the machine's speed cancels. Nothing is
+asserted.
 """
 
 import statistics
