@@ -107,9 +107,10 @@ class MultiHeadSelfAttention(nn.Module):
         index = torch.arange(len(self.heads) * self.head_width, device=self.q_lin.weight.device)
         index = index.unflatten(0, (-1, self.head_width))[kept].flatten()
         for lin in (self.q_lin, self.k_lin, self.v_lin):
-            lin.weight = nn.Parameter(lin.weight.detach()[index].clone())
-            lin.bias = nn.Parameter(lin.bias.detach()[index].clone())
+            lin.weight = nn.Parameter(lin.weight.detach()[index], lin.weight.requires_grad)
+            lin.bias = nn.Parameter(lin.bias.detach()[index], lin.bias.requires_grad)
             lin.out_features = len(index)
-        self.out_lin.weight = nn.Parameter(self.out_lin.weight.detach()[:, index].clone())
+        out = self.out_lin.weight
+        self.out_lin.weight = nn.Parameter(out.detach()[:, index], out.requires_grad)
         self.out_lin.in_features = len(index)
         self.heads = [self.heads[i] for i in kept]

@@ -1,20 +1,26 @@
 """Value checks: ids, labels and positions out of range, named before they do harm.
 
 Shapes are known everywhere and always checked. Values are looked at only where that is free:
-on the CPU, outside `torch.compile`, `torch.export` and tracing. On a GPU every look would wait
-for all the work in flight.
+on the CPU, in eager mode. On a GPU every look would wait for all the work in flight; under
+`torch.compile`, `torch.export`, tracing and `torch.func` there is no one value to look at.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
 def values_are_visible(tensor: Tensor) -> bool:
     """Whether Python may branch on this tensor's values without a wait or a graph break."""
     return (
-        tensor.device.type == "cpu"
-        and not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage] (documented)
+        and tensor.device.type == "cpu"
+        # A subclass such as FakeTensor need not have values; a mode such as make_fx hides them.
+        and type(tensor) in (Tensor, nn.Parameter)
+        and _get_current_dispatch_mode() is None
+        and not is_functorch_wrapped_tensor(tensor)
     )
 
 

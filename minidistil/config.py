@@ -1,6 +1,5 @@
 """DistilBertConfig: every number that fixes the shape and the behaviour of a model.
 
-First on the way of the data: text -> ids -> **config tells how** -> embeddings -> blocks -> head.
 Field names and the config.json on disk are Hugging Face's, so files go both ways.
 
 Not here: how a file is found (`checkpoints/hub.py`), training settings, generation settings.
@@ -8,8 +7,10 @@ Not here: how a file is found (`checkpoints/hub.py`), training settings, generat
 Source: Sanh et al. 2019, arXiv 1910.01108, and transformers' DistilBertConfig.
 """
 
+import copy
 import dataclasses
 import functools
+import operator
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,19 +27,16 @@ ALIASES = {
     "num_hidden_layers": "n_layers",
     "torch_dtype": "dtype",
 }
-ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new")
+ACTIVATIONS = ("gelu", "relu", "silu", "swish", "gelu_new", "gelu_pytorch_tanh")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+UNSAVED = ("attn_implementation", "extra")  # no fields of a config.json
 _POSITIVE = ("vocab_size", "max_position_embeddings", "n_layers", "n_heads", "dim", "hidden_dim")
 _PROBABILITIES = ("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout")
 
 
 def _alias(name: str) -> Any:
-    """A property that is another name of the field `name`."""
-    return property(
-        lambda self: getattr(self, name),
-        lambda self, value: setattr(self, name, value),
-        doc=f"Another name of `{name}`.",
-    )
+    get, doc = operator.attrgetter(name), f"Another name of `{name}`."
+    return property(get, lambda self, value: setattr(self, name, value), doc=doc)
 
 
 def _accept_aliases(cls: type[T]) -> type[T]:
@@ -90,7 +88,7 @@ class DistilBertConfig:
         hidden_dim: Width inside the feed-forward network, F.
         dropout: Probability, after the embeddings and the feed-forward network.
         attention_dropout: Probability, on the attention weights.
-        activation: "gelu" (exact), "relu", "silu" or "gelu_new" (tanh approximation).
+        activation: "gelu" (exact), "relu", "silu" ("swish"), "gelu_new" ("gelu_pytorch_tanh").
         initializer_range: Standard deviation of new weights.
         qa_dropout: Probability, before the question-answering head.
         seq_classif_dropout: Probability, before a sequence classifier.
@@ -142,13 +140,15 @@ class DistilBertConfig:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("id2label", "pruned_heads"):
+            if not isinstance(getattr(self, name), dict):
+                raise ValueError(f"config.{name} must be a dictionary, not {getattr(self, name)!r}")
         # JSON writes integer keys as strings.
         self.id2label = {int(k): v for k, v in self.id2label.items()}
         self.pruned_heads = {int(k): sorted(set(v)) for k, v in self.pruned_heads.items()}
         if self.label2id is None:
             self.label2id = {name: i for i, name in self.id2label.items()}
-        if self.dtype is not None:
-            self.dtype = str(self.dtype).removeprefix("torch.")
+        self.dtype = self.dtype and str(self.dtype).removeprefix("torch.")
         self.validate()
 
     hidden_size = _alias("dim")
@@ -184,8 +184,8 @@ class DistilBertConfig:
         for name in _PROBABILITIES:
             value = getattr(self, name)
             require(type(value) in (int, float) and 0 <= value <= 1, name, "between 0 and 1")
-        for name in ("sinusoidal_pos_embds", "tie_word_embeddings"):
-            require(isinstance(getattr(self, name), bool), name, "true or false")
+        for name in (f.name for f in dataclasses.fields(self) if f.type is bool):
+            require(type(getattr(self, name)) is bool, name, "true or false")
         require(self.dim % self.n_heads == 0, "dim", f"a multiple of n_heads={self.n_heads}")
         require(self.activation in ACTIVATIONS, "activation", f"one of {ACTIVATIONS}")
         std = self.initializer_range
@@ -212,25 +212,25 @@ class DistilBertConfig:
         Raises:
             ValueError: The file describes another kind of model, or a field is wrong.
         """
-        # Null means "the default" here: other frameworks write these out empty. The attention
-        # implementation is this machine's choice, never the file's.
-        empty = {name for name in ("id2label", "pruned_heads") if values.get(name) is None}
-        drop = empty | {"model_type", "attn_implementation", "_attn_implementation"}
-        model_type = values.get("model_type", "distilbert")
+        names = {f.name for f in dataclasses.fields(cls)} | ALIASES.keys() | {"num_labels"}
+        # Nothing means "the default" (but for pad_token_id): other frameworks write empty fields.
+        empty = {k for k in names - {"pad_token_id"} if values.get(k) in (None, "", [])}
+        model_type = values.get("model_type") or "distilbert"
         if model_type != "distilbert":
             hint = "; see `minidistil convert`" if model_type == "bert" else ""
             raise ValueError(f"model_type is {model_type!r}, not 'distilbert'{hint}")
-        names = {f.name for f in dataclasses.fields(cls)} - {"extra"} | ALIASES.keys()
-        known = {k: v for k, v in values.items() if k in names | {"num_labels"} and k not in drop}
-        extra = {k: v for k, v in values.items() if k not in known.keys() | drop}
+        if "dtype" not in empty:
+            empty.add("torch_dtype")  # the older name of the two
+        unsaved = {*UNSAVED, "_attn_implementation", "model_type"}
+        known = {k: v for k, v in values.items() if k in names - empty - unsaved}
+        extra = {k: v for k, v in values.items() if k not in names | unsaved}
         return cls(**known, extra=extra)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as config.json holds them, with `model_type`."""
-        values = dataclasses.asdict(self)
-        extra = values.pop("extra")
-        del values["attn_implementation"]
-        return extra | values | {"model_type": "distilbert"}
+        names = [f.name for f in dataclasses.fields(self)]
+        values = {name: copy.deepcopy(getattr(self, name)) for name in names if name not in UNSAVED}
+        return copy.deepcopy(self.extra) | values | {"model_type": "distilbert"}
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **where: Any) -> Self:

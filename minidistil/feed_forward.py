@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 from minidistil.config import DistilBertConfig
 
+gelu_tanh = partial(F.gelu, approximate="tanh")
 ACTIVATIONS = {
     "gelu": F.gelu,  # exact: x * Phi(x), with the error function
-    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "gelu_new": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
     "relu": F.relu,
     "silu": F.silu,
+    "swish": F.silu,
 }
 
 

@@ -71,8 +71,8 @@ class DistilBertModel(DistilBertPreTrainedModel):
             ValueError: Shapes that do not fit one another; ids, positions or a length that the
                 tables do not have; weights asked of an implementation that has none.
         """
-        config = self.config
-        shape, device = _input_shape(input_ids, inputs_embeds, cu_seqlens is not None, config.dim)
+        config, packed = self.config, cu_seqlens is not None
+        shape, device = _input_shape(input_ids, inputs_embeds, packed, config.dim)
         if cu_seqlens is not None:
             if attention_mask is not None:
                 raise ValueError("give attention_mask or cu_seqlens, not both: one of them pads")
@@ -92,7 +92,7 @@ class DistilBertModel(DistilBertPreTrainedModel):
                 if cu_seqlens is None
                 else packed_positions(cu_seqlens, shape[0])
             )
-        elif tuple(position_ids.shape) not in (shape, (1, *shape[1:]), shape[1:]):
+        elif tuple(position_ids.shape) not in ((shape,) if packed else (shape, (1, longest))):
             raise ValueError(
                 f"position_ids has shape {tuple(position_ids.shape)}, the input {shape}"
             )
@@ -122,6 +122,12 @@ def _input_shape(
     """The (B, S) or (N,) of the one input that was given, and its device."""
     if (input_ids is None) == (inputs_embeds is None):
         raise ValueError("give exactly one of input_ids and inputs_embeds")
+    given = input_ids if inputs_embeds is None else inputs_embeds
+    if not isinstance(given, Tensor):
+        raise TypeError(
+            f"the input is a {type(given).__name__}, not a tensor: tokenizer(..., "
+            'return_tensors="pt") makes tensors'
+        )
     expected = "(tokens" if packed else "(batch, length"
     lead = 1 if packed else 2
     if inputs_embeds is not None:

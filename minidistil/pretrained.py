@@ -91,7 +91,8 @@ class DistilBertPreTrainedModel(nn.Module):
             device: Where the weights go.
             attn_implementation: As in `set_attn_implementation`.
             ignore_mismatched_sizes: Initialise a weight whose shape differs, instead of an error.
-            output_loading_info: Return `(model, LoadingInfo)`.
+            output_loading_info: Return the model and the names of its `missing_keys`,
+                `unexpected_keys` and `mismatched_keys`, instead of a warning about them.
             **config_fields: Fields of the config to change, such as `num_labels=3`.
 
         Raises:
@@ -99,7 +100,7 @@ class DistilBertPreTrainedModel(nn.Module):
             ValueError: A broken file, another architecture, shapes that do not fit.
             TypeError: A keyword that is no field of the config.
         """
-        from minidistil.checkpoints.loading import load_model
+        from minidistil.checkpoints.loading import load_model, warn_of
 
         if dtype is not None and torch_dtype is not None and dtype != torch_dtype:
             raise ValueError(f"dtype={dtype!r} contradicts torch_dtype={torch_dtype!r}")
@@ -120,7 +121,10 @@ class DistilBertPreTrainedModel(nn.Module):
             ignore_mismatched_sizes=ignore_mismatched_sizes,
             config_fields=config_fields,
         )
-        return (model, info) if output_loading_info else model
+        if output_loading_info:
+            return model, info
+        warn_of(info, f"{cls.__name__} from {str(name_or_path)!r}")
+        return model
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write config.json and model.safetensors into `folder`, atomically."""
@@ -135,9 +139,9 @@ class DistilBertPreTrainedModel(nn.Module):
         return self.encoder.embeddings.word_embeddings
 
     def set_input_embeddings(self, embedding: nn.Embedding) -> None:
-        """Replace the word embedding; V of the config follows."""
+        """Replace the word embedding; V of the config and a masked-LM projector follow."""
+        self.resize_token_embeddings(embedding.num_embeddings)
         self.encoder.embeddings.word_embeddings = embedding
-        self.config.vocab_size = embedding.num_embeddings
         self.tie_weights()
 
     def get_output_embeddings(self) -> nn.Linear | None:

@@ -94,14 +94,16 @@ def prune_heads(
     Raises:
         ValueError: A layer or head that does not exist, or every head of a layer.
     """
+    # Once: an iterator can't be read twice, and a tensor's numbers are no JSON.
+    wanted = {int(layer): [int(head) for head in heads] for layer, heads in heads_to_prune.items()}
     pruned = {layer: set(heads) for layer, heads in model.config.pruned_heads.items()}
-    for layer, heads in heads_to_prune.items():
+    for layer, heads in wanted.items():
         pruned.setdefault(layer, set()).update(heads)
     # A config of its own, so that a wrong head is found before any is removed.
     config = dataclasses.replace(
         model.config, pruned_heads={layer: sorted(heads) for layer, heads in pruned.items()}
     )
-    for layer, heads in heads_to_prune.items():
+    for layer, heads in wanted.items():
         block = model.encoder.transformer.layer[layer]
         assert isinstance(block, TransformerBlock)
         block.attention.prune_heads(heads)

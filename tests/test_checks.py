@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
+from minidistil import DistilBertConfig, DistilBertModel
 from minidistil.checks import check_range, values_are_visible
 
 
@@ -24,9 +27,26 @@ def test_no_upper_bound_is_still_a_lower_one():
         check_range("positions", torch.tensor([-3]), None, "")
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*:DeprecationWarning")
 def test_visibility():
     assert values_are_visible(torch.zeros(1))
     assert not values_are_visible(torch.zeros(1, device="meta"))
     seen = []
     torch.jit.trace(lambda x: (seen.append(values_are_visible(x)), x)[1], torch.zeros(1))
     assert seen[0] is False
+
+
+def test_torch_func_and_fake_tensors_and_make_fx():
+    """Where there is no one value, nothing is looked at, and the model runs."""
+    model = DistilBertModel(
+        DistilBertConfig(vocab_size=9, dim=8, n_heads=2, hidden_dim=5, n_layers=1)
+    ).eval()
+    ids, mask = torch.randint(9, (3, 4)), torch.tensor([[1, 1, 0, 1]] * 3)
+    expected = model(ids, mask)[0]
+    one = torch.func.vmap(lambda i, m: model(i[None], m[None])[0][0])(ids, mask)
+    torch.testing.assert_close(one, expected)
+    graph = make_fx(lambda i, m: model(i, m)[0])(ids, mask)
+    torch.testing.assert_close(graph(ids, mask), expected)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = model(mode.from_tensor(ids), mode.from_tensor(mask))[0]
+    assert fake.shape == (3, 4, 8)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 
 import pytest
 import torch
@@ -176,3 +177,38 @@ def test_every_activation_exists():
 def test_null_means_the_default():
     values = {"id2label": None, "pruned_heads": None, "_attn_implementation": "flash_attention_2"}
     assert DistilBertConfig.from_dict(values) == DistilBertConfig()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"torch_dtype": None, "dtype": "float32"}, {"dtype": "float32"}),
+        ({"torch_dtype": "torch.float32", "dtype": "float32"}, {"dtype": "float32"}),
+        ({"torch_dtype": "float16", "dtype": "float32"}, {"dtype": "float32"}),
+        ({"torch_dtype": "float16"}, {"dtype": "float16"}),
+        ({"model_type": None, "problem_type": "", "pruned_heads": []}, {}),
+        ({"return_dict": None, "n_layers": 2, "hidden_size": None}, {"n_layers": 2}),
+        ({"pad_token_id": None, "other": None}, {"pad_token_id": None, "extra": {"other": None}}),
+        ({"activation": "gelu_pytorch_tanh"}, {"activation": "gelu_pytorch_tanh"}),
+    ],
+)
+def test_what_other_writers_leave_empty_or_say_twice(values, expected):
+    assert DistilBertConfig.from_dict(values) == DistilBertConfig(**expected)
+
+
+@pytest.mark.parametrize("field", ["id2label", "pruned_heads"])
+def test_a_list_is_no_dictionary(field):
+    with pytest.raises(ValueError, match=rf"config\.{field} must be a dictionary, not \['a'\]"):
+        DistilBertConfig(**{field: ["a"]})
+
+
+@pytest.mark.parametrize("field", ["return_dict", "output_attentions", "tie_word_embeddings"])
+def test_switches_are_booleans(field):
+    with pytest.raises(ValueError, match=rf"config\.{field} must be true or false, not 'yes'"):
+        DistilBertConfig(**{field: "yes"})
+
+
+def test_an_attention_that_cannot_be_copied():
+    lock = threading.Lock()
+    config = DistilBertConfig(attn_implementation=lambda *_: lock)
+    assert "attn_implementation" not in config.to_dict()

@@ -12,9 +12,9 @@ from minidistil.feed_forward import ACTIVATIONS, FeedForward
 def scalar(x, name):
     if name == "gelu":
         return x * 0.5 * (1 + math.erf(x / math.sqrt(2)))
-    if name == "gelu_new":
+    if name in ("gelu_new", "gelu_pytorch_tanh"):
         return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    if name == "silu":
+    if name in ("silu", "swish"):
         return x / (1 + math.exp(-x))
     return max(x, 0.0)
 

@@ -178,3 +178,19 @@ def test_packed_is_padded(model, case):
         model.set_attn_implementation(attn)
         packed = model(ids[mask], position_ids=positions[mask], cu_seqlens=cu_seqlens)[0]
         assert_close(packed, model(ids, mask)[0][mask])
+
+
+def test_a_list_is_no_tensor():
+    _, model = pair("DistilBertModel", "k16")
+    with pytest.raises(
+        TypeError, match=r'a list, not a tensor: tokenizer\(..., return_tensors="pt"'
+    ):
+        model([[1, 2]])
+
+
+def test_packed_positions_are_one_a_token():
+    _, model = pair("DistilBertModel", "k16")
+    cu_seqlens = torch.tensor([0, 4], dtype=torch.int32)
+    for wrong in (torch.tensor(0), torch.tensor([0])):
+        with pytest.raises(ValueError, match=r"position_ids has shape .*, the input \(4,\)"):
+            model(torch.zeros(4).long(), position_ids=wrong, cu_seqlens=cu_seqlens)

@@ -76,3 +76,14 @@ def test_facts():
 def test_the_base_class_is_abstract():
     with pytest.raises(TypeError, match="DistilBertPreTrainedModel is abstract"):
         _ = DistilBertPreTrainedModel(DistilBertConfig()).encoder
+
+
+def test_a_word_embedding_of_another_size():
+    _, model = pair("DistilBertForMaskedLM", "k16")
+    new = nn.Embedding(VOCAB + 9, 32)
+    model.set_input_embeddings(new)
+    assert model.vocab_projector.weight is new.weight
+    assert model(torch.tensor([[VOCAB + 8]])).logits.shape == (1, 1, VOCAB + 9)
+    assert model.config.vocab_size == VOCAB + 9
+    with pytest.raises(ValueError, match=f"{VOCAB} tokens does not fit vocab_size={VOCAB + 9}"):
+        model.set_output_embeddings(nn.Linear(32, VOCAB))

@@ -161,3 +161,18 @@ def test_half_precision_keeps_its_dtype():
     model.resize_position_embeddings(600)
     model.prune_heads({0: [1]})
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("heads", [iter([1]), torch.tensor([1]), (1,), {1}, range(1, 2)])
+def test_heads_given_in_any_form(heads, tmp_path):
+    _, model = pair("DistilBertModel", "k32-sinusoidal")
+    model.prune_heads({0: heads})
+    assert model.config.pruned_heads == {0: [1]}
+    assert model.transformer.layer[0].attention.heads == [0, 2]
+    reload(model, tmp_path)
+
+
+def test_pruning_keeps_frozen_weights_frozen():
+    _, model = pair("DistilBertModel", "k32-sinusoidal")
+    model.requires_grad_(False).prune_heads({0: [1]})
+    assert model.num_parameters(only_trainable=True) == 0

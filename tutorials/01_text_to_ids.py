@@ -11,9 +11,10 @@
 # **At the end you can** cut any word into WordPiece tokens on paper, say what `##`, `[UNK]`,
 # `[CLS]`, `[SEP]` and `[PAD]` are for, read an attention mask and an offset, train a vocabulary.
 #
-# This is the first tutorial; the next, `02_embeddings`, turns the ids into vectors. Letters such as
-# $B$, $S$ and $V$ are those of the page [Notation](../notation.md). Where it says **Predict**, stop
-# and write your answer down before you read on.
+# This is the first tutorial. After it: [Attention by hand](03_attention.md); a second one, on the
+# embeddings that turn ids into vectors, is still to come. Letters such as $B$, $S$ and $V$ are
+# those of the page [Notation](../notation.md). Where it says **Predict**, stop and write your
+# answer down before you read on.
 
 # %%
 import re

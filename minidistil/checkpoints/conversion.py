@@ -112,6 +112,8 @@ def convert_bert(
     elif source.get("architectures") == ["BertForTokenClassification"]:
         cls = DistilBertForTokenClassification
     model, info = build_model(cls, config, weights)
+    if info["missing_keys"]:
+        raise ValueError(f"{str(name_or_path)!r} lacks BERT's {', '.join(info['missing_keys'])}")
     return model, info["unexpected_keys"]
 
 
@@ -121,6 +123,8 @@ def _check_convertible(source: dict[str, Any]) -> None:
         "model_type": ("bert",),
         "position_embedding_type": ("absolute", None),
         "is_decoder": (False, None),
+        "add_cross_attention": (False, None),
+        "pruned_heads": ({}, None),
         "layer_norm_eps": (LAYER_NORM_EPS, None),
     }
     for name, values in required.items():

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ def staged(folder: str | Path) -> Iterator[Path]:
 
     Raises:
         NotADirectoryError: `folder` is an existing file.
+        OSError: A name is taken by something else than a file: a folder, a pipe, a device. (A link
+            is replaced; the file that it points to stays as it is.)
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -34,24 +37,25 @@ def staged(folder: str | Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
     try:
+        # What a new file gets here under the umask. (safetensors makes private ones; and the mask
+        # itself can only be read by setting it, for all threads at once.)
+        probe = scratch / ".mode"
+        os.close(os.open(probe, os.O_CREAT | os.O_WRONLY, 0o666))
+        mode = stat.S_IMODE(probe.stat().st_mode)
+        probe.unlink()
         yield scratch
         written = sorted(scratch.iterdir())
         for path in written:
-            # mkdtemp and safetensors make private files; a saved model follows the umask instead.
-            path.chmod(0o666 & ~_umask())
+            target = folder / path.name
+            if target.exists() and not target.is_file():
+                raise OSError(f"{target} is not a regular file: it is left alone")
+            path.chmod(mode)
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
         for path in written:
             os.replace(path, folder / path.name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _umask() -> int:
-    # The mask can only be read by setting it.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

@@ -44,7 +44,6 @@ def load_model(
         model, info = build_model(cls, config, weights, dtype, device, ignore_mismatched_sizes)
     except ValueError as error:
         raise ValueError(f"{str(name_or_path)!r}: {error}") from error
-    _warn(f"{cls.__name__} from {str(name_or_path)!r}", info)
     return model, info
 
 
@@ -102,12 +101,15 @@ def build_model(
         )
 
     dtype = _resolve_dtype(dtype, config, weights)
-    new = [*missing, *mismatched]
+    new, adopted = [*missing, *mismatched], set()
     modules = dict(model.named_modules())
     for name in (*loaded, *new):
         path, _, kind = name.rpartition(".")
         tensor = weights[name] if name in loaded else torch.empty_like(wanted[name], device="cpu")
         tensor = tensor.to(device=device, dtype=dtype)
+        # A pickle may hold one tensor under two names; two parameters must not share their memory.
+        tensor = tensor.clone() if tensor.data_ptr() in adopted else tensor
+        adopted.add(tensor.data_ptr())
         setattr(modules[path], kind, nn.Parameter(tensor, wanted[name].requires_grad))
         if name in new:
             initialise_parameter(modules[path], kind, config.initializer_range)
@@ -189,7 +191,8 @@ def _resolve_dtype(
     return dtype
 
 
-def _warn(what: str, info: LoadingInfo) -> None:
+def warn_of(info: LoadingInfo, what: str) -> None:
+    """Warn of weights that are new and of weights that were not used, if there are any."""
     new = info["missing_keys"] + info["mismatched_keys"]
     parts = []
     if new:
@@ -197,4 +200,4 @@ def _warn(what: str, info: LoadingInfo) -> None:
     if info["unexpected_keys"]:
         parts.append(f"not used: {', '.join(info['unexpected_keys'])}")
     if parts:
-        warnings.warn(f"{what}: {'; '.join(parts)}", stacklevel=4)
+        warnings.warn(f"{what}: {'; '.join(parts)}", stacklevel=3)

@@ -1,5 +1,6 @@
 """What all heads share: the encoder below them, and cross-entropy that survives empty batches."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -47,10 +48,17 @@ def cross_entropy(
             f"{name} has shape {tuple(labels.shape)}, the logits {tuple(logits.shape)}: "
             f"expected {tuple(logits.shape[:-1])}"
         )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(f"{name} must be integers, one class each, not {labels.dtype}")
     classes = logits.shape[-1]
     check_range(name, labels, classes, f"{classes} classes, {ignore_index} = ignored", ignore_index)
     labels = labels.reshape(-1).long()
     total = F.cross_entropy(
-        logits.reshape(-1, classes), labels, ignore_index=ignore_index, reduction="sum"
+        widened(logits).reshape(-1, classes), labels, ignore_index=ignore_index, reduction="sum"
     )
     return total / (labels != ignore_index).sum().clamp(min=1)
+
+
+def widened(logits: Tensor) -> Tensor:
+    """Logits in at least float32: a sum of losses overflows float16 and is coarse in bfloat16."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

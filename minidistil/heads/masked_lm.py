@@ -31,7 +31,16 @@ class DistilBertForMaskedLM(DistilBertHead):
         return self.vocab_projector
 
     def set_output_embeddings(self, projector: nn.Linear) -> None:
-        """Replace the projector onto the vocabulary."""
+        """Replace the projector onto the vocabulary.
+
+        Raises:
+            ValueError: It has another number of rows than the word embedding.
+        """
+        if projector.out_features != self.config.vocab_size:
+            raise ValueError(
+                f"a projector onto {projector.out_features} tokens does not fit vocab_size="
+                f"{self.config.vocab_size}; call resize_token_embeddings first"
+            )
         self.vocab_projector = projector
 
     def forward(

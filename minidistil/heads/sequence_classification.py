@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minidistil.config import DistilBertConfig
-from minidistil.heads.base import DistilBertHead, cross_entropy
+from minidistil.heads.base import DistilBertHead, cross_entropy, widened
 from minidistil.outputs import SequenceClassifierOutput
 from minidistil.packing import first_tokens
 
@@ -89,6 +89,7 @@ class DistilBertForSequenceClassification(DistilBertHead):
                 f"labels have shape {tuple(labels.shape)}, but {problem} compares them with logits "
                 f"of shape {tuple(logits.shape)}"
             )
+        logits = widened(logits)
         labels = labels.to(logits.dtype)
         difference = (
             F.mse_loss(logits, labels, reduction="sum")

@@ -56,7 +56,9 @@ class SavedTokenizer:
 def read_saved(find: Callable[[str], Path | None], name: str) -> SavedTokenizer:
     """Read a checkpoint's tokenizer.
 
-    Where files disagree tokenizer_config.json has the last word, as in transformers.
+    Where files disagree tokenizer_config.json has the last word. As in transformers, one that
+    lists the added tokens makes special_tokens_map.json obsolete: the savers of such a config may
+    write no map, and then an older tokenizer's is still there.
 
     Args:
         find: Gives the path of a file by its name, None where the checkpoint lacks it.
@@ -73,10 +75,13 @@ def read_saved(find: Callable[[str], Path | None], name: str) -> SavedTokenizer:
         saved = SavedTokenizer(read_vocab(vocab_txt))
     else:
         raise FileNotFoundError(f"{name} has neither tokenizer.json nor vocab.txt")
-    for filename in ("special_tokens_map.json", "tokenizer_config.json"):
-        path = find(filename)
-        if path is not None:
-            _read_settings(read_json(path), saved)
+    config_path = find("tokenizer_config.json")
+    config = {} if config_path is None else read_json(config_path)
+    map_path = find("special_tokens_map.json") if "added_tokens_decoder" not in config else None
+    if map_path is not None:
+        _read_settings(map_path, read_json(map_path), saved)
+    if config_path is not None:
+        _read_settings(config_path, config, saved)
     return saved
 
 
@@ -151,19 +156,36 @@ def read_tokenizer_json(path: str | Path) -> SavedTokenizer:
     return SavedTokenizer(model["vocab"], added, settings)
 
 
-def _read_settings(config: dict[str, Any], saved: SavedTokenizer) -> None:
+def _read_settings(path: Path, config: dict[str, Any], saved: SavedTokenizer) -> None:
     for name in SETTINGS:
         if config.get(name) is not None or (name == "strip_accents" and name in config):
-            saved.settings[name] = _text(config[name])
-    for name in EXTRA_SPECIAL_TOKENS:
-        saved.extra_special_tokens += [_text(token) for token in config.get(name) or []]
+            value = config[name]
+            saved.settings[name] = (
+                _token(value, f"{path}: {name}") if name in SPECIAL_TOKENS else value
+            )
+    named = [name for name in EXTRA_SPECIAL_TOKENS if name in config]
+    if named:
+        saved.extra_special_tokens = [
+            token for name in named for token in _tokens(config[name], f"{path}: {name}")
+        ]
     for index, token in config.get("added_tokens_decoder", {}).items():
         saved.added.setdefault(int(index), AddedToken(**token))
 
 
-def _text(token: Any) -> Any:
+def _tokens(listed: Any, place: str) -> list[str]:
+    # A list, or names to tokens, such as {"image_token": "<image>"}; null where there are none.
+    if not isinstance(listed, list | dict | None):
+        raise ValueError(f"{place} is {listed!r}, not a list of tokens")
+    values = listed.values() if isinstance(listed, dict) else listed or []
+    return [_token(value, place) for value in values]
+
+
+def _token(value: Any, place: str) -> str:
     # Special tokens are written as strings or as all the fields of an AddedToken.
-    return token["content"] if isinstance(token, dict) else token
+    token = value.get("content") if isinstance(value, dict) else value
+    if not isinstance(token, str):
+        raise ValueError(f"{place} holds {value!r}, which is no token")
+    return token
 
 
 def write_saved(

@@ -11,6 +11,7 @@ call brings its own `LengthRule`, so that calls, and threads, can't change each 
 Not here: segment ids (`token_type_ids`; DistilBERT has no segments), chat templates.
 """
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -25,12 +26,7 @@ from minidistil.tokenization.encoding import BatchEncoding
 from minidistil.tokenization.inputs import read_texts
 from minidistil.tokenization.lengths import LengthRule
 from minidistil.tokenization.rows import arrange, collate, encode
-from minidistil.tokenization.serialization import (
-    SETTINGS,
-    read_saved,
-    read_source,
-    write_saved,
-)
+from minidistil.tokenization.serialization import SETTINGS, read_saved, read_source, write_saved
 from minidistil.tokenization.vocabulary import Vocabulary
 
 
@@ -96,7 +92,7 @@ class DistilBertTokenizer(Vocabulary):
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | Path,
+        name_or_path: str | os.PathLike[str],
         *,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
@@ -121,16 +117,16 @@ class DistilBertTokenizer(Vocabulary):
             token=token,
             local_files_only=local_files_only,
         )
-        saved = read_saved(find, str(name_or_path))
+        saved = read_saved(find, os.fspath(name_or_path))
         settings = {**saved.settings, **overrides}
         tokenizer = cls(saved.vocab, added_tokens_decoder=saved.added, **settings)
         tokenizer.add_tokens(saved.extra_special_tokens, special_tokens=True)
         return tokenizer
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write tokenizer.json, vocab.txt and tokenizer_config.json into `folder`, all or none."""
         settings = {name: getattr(self, name) for name in SETTINGS}
-        with staged(folder) as scratch:
+        with staged(Path(folder)) as scratch:
             write_saved(scratch, self._backend, settings, self.all_special_tokens)
 
     def __call__(
@@ -147,7 +143,7 @@ class DistilBertTokenizer(Vocabulary):
         pad_to_multiple_of: int | None = None,
         padding_side: str | None = None,
         return_tensors: str | None = None,
-        return_attention_mask: bool = True,
+        return_attention_mask: bool | None = None,
         return_overflowing_tokens: bool = False,
         return_special_tokens_mask: bool = False,
         return_offsets_mapping: bool = False,
@@ -169,7 +165,7 @@ class DistilBertTokenizer(Vocabulary):
             pad_to_multiple_of: Round padded lengths up, which suits GPUs.
             padding_side: The tokenizer's own where None.
             return_tensors: "pt" or "np"; None gives lists, without the batch for a single text.
-            return_attention_mask: 1 for a token, 0 for padding.
+            return_attention_mask: 1 for a token, 0 for padding; False leaves it out.
             return_overflowing_tokens: What is cut off follows in rows of its own;
                 `overflow_to_sample_mapping` tells the text of each row.
             return_special_tokens_mask: 1 for special tokens and padding.
@@ -201,7 +197,7 @@ class DistilBertTokenizer(Vocabulary):
             )
         return arrange(
             samples,
-            attention_mask=return_attention_mask,
+            attention_mask=return_attention_mask is None or return_attention_mask,
             special_tokens_mask=return_special_tokens_mask,
             offset_mapping=return_offsets_mapping,
             length=return_length,

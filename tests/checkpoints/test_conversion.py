@@ -1,6 +1,7 @@
 """BERT -> DistilBERT on small random BERTs of every kind, and the ones that can't be converted."""
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
@@ -107,4 +108,15 @@ def test_what_cannot_be_converted(fields, message, tmp_path):
 def test_a_distilbert_is_not_a_bert(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "distilbert"}')
     with pytest.raises(ValueError, match="model_type is 'distilbert'; only 'bert'"):
+        convert_bert(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["transform.LayerNorm.weight", "decoder.weight"])
+def test_a_head_that_is_not_whole(name, tmp_path):
+    """Nothing is drawn at random where the result is called equal."""
+    bert("BertForMaskedLM", tmp_path, tie_word_embeddings=False)
+    weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    del weights[f"cls.predictions.{name}"]
+    safetensors.torch.save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"lacks BERT's vocab_"):
         convert_bert(tmp_path)

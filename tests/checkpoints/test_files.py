@@ -72,3 +72,26 @@ def test_json(tmp_path):
     write_json(tmp_path / "x.json", {"b": "ü", "a": [1]})
     assert (tmp_path / "x.json").read_text(encoding="utf-8").endswith("}\n")
     assert read_json(tmp_path / "x.json") == {"a": [1], "b": "ü"}
+
+
+def test_what_is_no_file_is_left_alone(tmp_path):
+    os.mkfifo(tmp_path / "b")
+
+    def save():
+        with staged(tmp_path) as scratch:
+            (scratch / "a").write_text("new")
+            (scratch / "b").write_text("new")
+
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(OSError, match="b is not a regular file"):
+        save()
+    assert stat.S_ISFIFO((tmp_path / "b").stat().st_mode)
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_link_is_replaced_and_its_target_kept(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "a").symlink_to("target")
+    with staged(tmp_path) as scratch:
+        (scratch / "a").write_text("new")
+    assert (tmp_path / "a").read_text() == "new" and (tmp_path / "target").read_text() == "old"

@@ -52,10 +52,10 @@ def test_both_ways(cls, name, tmp_path):
 def test_a_head_from_a_bare_encoder(tmp_path):
     _, encoder = pair("DistilBertModel", "k16")
     encoder.save_pretrained(tmp_path)
+    load = DistilBertForSequenceClassification.from_pretrained
     with pytest.warns(UserWarning, match="new weights, to be trained before use: classifier.bias"):
-        model, info = DistilBertForSequenceClassification.from_pretrained(
-            tmp_path, num_labels=3, output_loading_info=True
-        )
+        load(tmp_path, num_labels=3)
+    model, info = load(tmp_path, num_labels=3, output_loading_info=True)
     new = ["classifier.bias", "classifier.weight", "pre_classifier.bias", "pre_classifier.weight"]
     assert info == {"missing_keys": new, "unexpected_keys": [], "mismatched_keys": []}
     assert model.config.num_labels == 3 and model.classifier.weight.shape == (3, 32)
@@ -314,3 +314,23 @@ def test_config_fields_reach_the_model(tmp_path):
     dropouts = {m.p for m in loaded.modules() if isinstance(m, nn.Dropout)}
     assert dropouts == {0.0}
     assert loaded.transformer.layer[0].attention.dropout_p == 0.4
+
+
+def test_one_tensor_under_two_names(tmp_path):
+    """A pickle shares their memory; two untied parameters must not."""
+    _, model = pair("DistilBertForMaskedLM", "k16")
+    model.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    loaded = DistilBertForMaskedLM.from_pretrained(tmp_path, tie_word_embeddings=False)
+    with torch.no_grad():
+        loaded.vocab_projector.weight.zero_()
+    assert (loaded.get_input_embeddings().weight != 0).any()
+    loaded.save_pretrained(tmp_path / "again")
+
+
+def test_the_caller_who_takes_the_info_gets_no_warning(tmp_path, recwarn):
+    _, encoder = pair("DistilBertModel", "k16")
+    encoder.save_pretrained(tmp_path)
+    DistilBertForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not recwarn.list

@@ -48,3 +48,19 @@ def test_head_and_encoder_share_one_config(cls):
     _, model = pair(cls, "k16")
     assert model.encoder is model.distilbert
     assert model.distilbert.config is model.config
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([1.7, 0.0]), torch.tensor([True, False])])
+def test_labels_that_are_no_classes(labels):
+    with pytest.raises(ValueError, match="labels must be integers, one class each, not torch"):
+        cross_entropy(torch.zeros(2, 2), labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_losses_of_half_precision_are_summed_in_single(dtype):
+    """A sum of 16,384 losses of about 6 overflows float16."""
+    logits = torch.randn(16_384, 256).to(dtype)
+    labels = torch.randint(256, (16_384,))
+    loss = cross_entropy(logits, labels)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, cross_entropy(logits.float(), labels))

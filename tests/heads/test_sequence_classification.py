@@ -43,3 +43,11 @@ def test_an_empty_batch_has_no_loss():
     _, model = pair(CLS, "k16", num_labels=1)
     none = torch.zeros(0, 4, dtype=torch.long)
     assert model(none, labels=torch.zeros(0)).loss == 0
+
+
+def test_regression_in_half_precision():
+    """(200 - logit)^2 summed over three rows is beyond float16's 65504."""
+    _, model = pair(CLS, "k16", torch.float16, num_labels=1)
+    labels = torch.tensor([200.0, -200.0, 150.0, 7.77])
+    output = model(**inputs(CLS), labels=labels)
+    torch.testing.assert_close(output.loss, (output.logits[:, 0].float() - labels).square().mean())

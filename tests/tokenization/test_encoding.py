@@ -1,8 +1,10 @@
 import copy
 import pickle
+from typing import Any
 
 import pytest
 import torch
+import transformers
 
 from minidistil.tokenization import DistilBertTokenizer
 
@@ -51,6 +53,25 @@ def test_ragged_rows_make_no_tensor(kind: str, texts: list[str]) -> None:
     """torch takes [[], [13]] for an empty tensor, and numpy makes an array of lists."""
     with pytest.raises(ValueError, match=r"'input_ids' have different lengths.*padding=True"):
         TOKENIZER(texts, add_special_tokens=False, return_tensors=kind)
+
+
+def test_where_transformers_gives_something_that_is_no_batch() -> None:
+    """torch loses the tokens behind an empty row, numpy makes an array of arrays."""
+    theirs = transformers.DistilBertTokenizer(vocab=TINY_VOCAB)
+    keywords: dict[str, Any] = {
+        "is_split_into_words": True,
+        "add_special_tokens": False,
+        "return_offsets_mapping": True,
+    }
+    words = [[], ["low", "un low"]]
+    assert theirs(words, return_tensors="pt", **keywords).input_ids.shape == (2, 0)
+    assert theirs(words, return_tensors="np", **keywords).input_ids.dtype == object
+    for kind in ("pt", "np"):
+        with pytest.raises(ValueError, match=r"'input_ids' have different lengths"):
+            TOKENIZER(words, return_tensors=kind, **keywords)
+    found = TOKENIZER(words, return_tensors="pt", padding=True, **keywords)
+    assert found.input_ids.tolist() == [[3, 3, 3], [13, 9, 13]]
+    assert found.offset_mapping.shape == (2, 3, 2)
 
 
 def test_an_unknown_kind_of_tensor() -> None:

@@ -1,4 +1,6 @@
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,76 @@ def test_missing_files(tmp_path: Path) -> None:
         DistilBertTokenizer.from_pretrained(tmp_path)
     with pytest.raises(FileNotFoundError, match="missing"):
         DistilBertTokenizer.from_pretrained(tmp_path / "missing")
+
+
+def test_an_older_tokenizers_map_does_not_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "special_tokens_map.json"
+    path.write_text(json.dumps({"additional_special_tokens": ["<old>"], "cls_token": "<old>"}))
+    for tokenizer in (DistilBertTokenizer(TINY_VOCAB), filled()):
+        tokenizer.save_pretrained(tmp_path)
+        found = DistilBertTokenizer.from_pretrained(tmp_path)
+        assert found.get_vocab() == tokenizer.get_vocab()
+        assert same(found, transformers.DistilBertTokenizer.from_pretrained(tmp_path))
+
+
+def write_config(folder: Path, **settings: Any) -> None:
+    (folder / "vocab.txt").write_text("\n".join(TINY_VOCAB))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def test_the_list_of_the_config_replaces_that_of_the_map(tmp_path: Path) -> None:
+    path = tmp_path / "special_tokens_map.json"
+    path.write_text(json.dumps({"additional_special_tokens": ["<old>", "<e>"]}))
+    for config, extra in (
+        ({}, ["<old>", "<e>"]),
+        ({"extra_special_tokens": ["<e>"]}, ["<e>"]),
+        ({"additional_special_tokens": [{"content": "<e>"}], "extra_special_tokens": {}}, ["<e>"]),
+        ({"additional_special_tokens": None}, []),
+    ):
+        write_config(tmp_path, **config)
+        assert DistilBertTokenizer.from_pretrained(tmp_path).all_special_tokens[5:] == extra
+
+
+def test_named_extra_special_tokens(tmp_path: Path) -> None:
+    write_config(tmp_path, extra_special_tokens={"image_token": "<img>"})
+    ours = DistilBertTokenizer.from_pretrained(tmp_path)
+    theirs = transformers.DistilBertTokenizer.from_pretrained(tmp_path)
+    assert ours.all_special_tokens[5:] == ["<img>"]
+    assert ours("low <img>").input_ids == theirs("low <img>")["input_ids"]
+    assert len(ours) == len(theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("additional_special_tokens", "<Z>", "is '<Z>', not a list of tokens"),
+        ("additional_special_tokens", ["<Z>", 7], "holds 7, which is no token"),
+        ("extra_special_tokens", {"z": {"lstrip": True}}, "holds {'lstrip': True}, which is no"),
+        ("cls_token", {"lstrip": True}, "holds {'lstrip': True}, which is no token"),
+    ],
+)
+def test_what_is_no_token(tmp_path: Path, name: str, value: Any, message: str) -> None:
+    write_config(tmp_path, **{name: value})
+    with pytest.raises(ValueError, match=f"tokenizer_config.json: {name} {message}"):
+        DistilBertTokenizer.from_pretrained(tmp_path)
+
+
+class Somewhere(os.PathLike[str]):
+    """A path that is no `Path`, and whose str() does not say where."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+
+def test_any_kind_of_path(tmp_path: Path) -> None:
+    folder = Somewhere(tmp_path)
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{tmp_path} has neither")):
+        DistilBertTokenizer.from_pretrained(folder)
+    filled().save_pretrained(folder)
+    assert same(filled(), DistilBertTokenizer.from_pretrained(folder))
 
 
 def test_an_added_token_keeps_its_id(tmp_path: Path) -> None:

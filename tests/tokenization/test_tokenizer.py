@@ -38,7 +38,7 @@ KEYWORDS = st.fixed_dictionaries(
         "return_offsets_mapping": st.booleans(),
         "return_special_tokens_mask": st.booleans(),
         "return_length": st.booleans(),
-        "return_attention_mask": st.booleans(),
+        "return_attention_mask": st.sampled_from([None, True, False]),
         "is_split_into_words": st.booleans(),
     }
 )
@@ -129,6 +129,11 @@ def test_tensors(kind: Any, text: Any) -> None:
 def test_forms_of_input(text: Any, text_pair: Any, split: bool) -> None:
     found = OURS(text, text_pair, is_split_into_words=split)
     assert plain(found) == plain(THEIRS(text, text_pair, is_split_into_words=split))
+
+
+def test_none_keeps_the_attention_mask() -> None:
+    assert OURS("low", return_attention_mask=None).attention_mask == [1, 1, 1]
+    assert list(OURS("low", return_attention_mask=False)) == ["input_ids"]
 
 
 def test_an_empty_batch() -> None:
