@@ -50,7 +50,8 @@ def _read_shards(
     name_or_path: str | os.PathLike[str], index: Path, **where: Any
 ) -> dict[str, Tensor]:
     weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
+    names = weight_map.values() if isinstance(weight_map, dict) else ()
+    if not isinstance(weight_map, dict) or not names or {type(name) for name in names} != {str}:
         raise ValueError(f"{index} has no weight_map, which says what tensor is in which file")
     weights: dict[str, Tensor] = {}
     for filename in sorted(set(weight_map.values())):

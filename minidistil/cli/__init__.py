@@ -63,8 +63,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
     except OSError as error:
         # The system's own errors carry the file apart from the reason.
-        reason = error.strerror and f"{error.filename}: {error.strerror}"
-        click.echo(f"Error: {reason or error}", err=True)
+        parts = [str(part) for part in (error.filename, error.strerror) if part is not None]
+        click.echo(f"Error: {': '.join(parts) or error}", err=True)
         return 1
     except ValueError as error:
         click.echo(f"Error: {error}", err=True)

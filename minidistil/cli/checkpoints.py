@@ -51,30 +51,46 @@ def _facts(model: str) -> dict[str, Any]:
 
 def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
     """Shapes and dtypes of all tensors, from the files' headers, and the files' sizes in bytes."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    from minidistil.checkpoints.files import read_json
     from minidistil.checkpoints.hub import resolve_file
 
-    names = ["model.safetensors", "pytorch_model.bin", "tokenizer.json", "vocab.txt"]
-    index = resolve_file(model, "model.safetensors.index.json")
-    if index is not None:
-        names = [*sorted(set(read_json(index)["weight_map"].values())), *names]
     shapes: list[list[int]] = []
     dtypes: set[str] = set()
     sizes: dict[str, int] = {}
-    for name in names:
+    for name in (*_weight_files(model), "tokenizer.json", "vocab.txt"):
         path = resolve_file(model, name)
         if path is None:
             continue
         sizes[name] = path.stat().st_size
         if path.suffix == ".safetensors":
-            with safe_open(path, framework="np") as file:
-                tensors = file.keys()
-                parts = [file.get_slice(tensor) for tensor in tensors]
-                shapes += [part.get_shape() for part in parts]
-                dtypes |= {part.get_dtype() for part in parts}
+            try:
+                with safe_open(path, framework="np") as file:
+                    tensors = file.keys()
+                    parts = [file.get_slice(tensor) for tensor in tensors]
+                    shapes += [part.get_shape() for part in parts]
+                    dtypes |= {part.get_dtype() for part in parts}
+            except SafetensorError as error:
+                raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
     return shapes, dtypes, sizes
+
+
+def _weight_files(model: str) -> list[str]:
+    """Names of the files that `read_weights` would read, none where there are no weights."""
+    from minidistil.checkpoints.files import read_json
+    from minidistil.checkpoints.hub import resolve_file
+    from minidistil.checkpoints.weights import PICKLE, SAFETENSORS
+
+    for name in (SAFETENSORS, PICKLE):
+        if resolve_file(model, name) is not None:
+            return [name]
+        index = resolve_file(model, f"{name}.index.json")
+        if index is not None:
+            weight_map = read_json(index).get("weight_map")
+            if not isinstance(weight_map, dict) or not weight_map:
+                raise ValueError(f"{index} has no weight_map: what tensor is in which file")
+            return sorted({str(shard) for shard in weight_map.values()})
+    return []
 
 
 @click.command(

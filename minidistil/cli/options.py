@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ class Common:
         dtype: Of the weights; None keeps the checkpoint's.
         attn: Attention implementation; None keeps the default.
         files: Where the input comes from; "-" is standard input.
-        input_format: "text" or "jsonl".
+        input_format: "text" or "jsonl"; None goes by each file's ending.
         errors: What to do with bytes that are no UTF-8: "strict" or "replace".
         as_json: Write JSON lines.
     """
@@ -33,14 +33,23 @@ class Common:
     dtype: str | None
     attn: str | None
     files: tuple[str, ...]
-    input_format: str
+    input_format: str | None
     errors: str
     as_json: bool
 
     def pipeline(self, task: str, **settings: Any) -> Any:
-        """The pipeline of a task."""
-        from minidistil.pipelines import pipeline
+        """The pipeline of a task.
 
+        Raises:
+            click.UsageError: No model, and the task has no default.
+        """
+        from minidistil.pipelines import pipeline
+        from minidistil.pipelines.factory import TASKS
+
+        if self.model is None and TASKS[task].default_model is None:
+            raise click.UsageError(
+                f"--model is needed: {task} has no default; give a folder or a hub id"
+            )
         return pipeline(
             task,
             self.model,
@@ -51,7 +60,7 @@ class Common:
             **settings,
         )
 
-    def records(self, arguments: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Record]:
+    def records(self, arguments: tuple[str, ...], names: tuple[str, ...]) -> Iterable[Record]:
         """Records from the command line, else from the files, else from standard input.
 
         Args:
@@ -59,7 +68,8 @@ class Common:
             names: Fields of a record; the last may take several values.
 
         Raises:
-            click.UsageError: There is nothing to read, or both arguments and files.
+            click.UsageError: There is nothing to read, both arguments and files, or a number of
+                arguments that does not fit.
         """
         if arguments:
             if self.files:
@@ -87,7 +97,11 @@ OPTIONS = (
         type=click.Choice(["float32", "bfloat16", "float16"]),
         help="Of the weights.  [default: the checkpoint's]",
     ),
-    click.option("--attn", metavar="NAME", help="Attention: sdpa, eager.  [default: sdpa]"),
+    click.option(
+        "--attn",
+        type=click.Choice(["sdpa", "eager"]),
+        help="Attention implementation.  [default: sdpa]",
+    ),
     click.option(
         "--file",
         "files",
@@ -99,9 +113,8 @@ OPTIONS = (
         "--format",
         "input_format",
         type=click.Choice(["text", "jsonl"]),
-        default="text",
-        show_default=True,
-        help="Of the input: lines of text, or of JSON objects with the verb's fields.",
+        help="Of the input: lines of text, or of JSON objects with the verb's fields.  "
+        "[default: jsonl for a FILE that ends in .jsonl, else text]",
     ),
     click.option(
         "--errors",

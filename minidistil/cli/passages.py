@@ -4,11 +4,10 @@ A paragraph ends at a blank line. A file whose name ends in .jsonl holds an obje
 "text" is a passage. In folders only text files are read.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from minidistil.cli.records import read_lines
+from minidistil.cli.records import parse_json, read_lines
 from minidistil.pipelines.search import Passage
 
 SUFFIXES = (".txt", ".md", ".rst", ".jsonl")
@@ -36,7 +35,9 @@ def read_passages(paths: tuple[Path, ...], split: str, errors: str) -> Iterator[
 
 
 def _text_files(folder: Path) -> list[Path]:
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES]
+    # What is no file may have such a name too: a folder, a pipe, a link to nowhere or to itself.
+    named = (path for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES)
+    files = [path for path in named if path.is_file()]
     if not files:
         raise ValueError(f"{folder} holds no file that ends in {', '.join(SUFFIXES)}")
     return files
@@ -63,9 +64,9 @@ def _objects(lines: Iterator[tuple[str, str]], source: str) -> Iterator[Passage]
     for number, (place, line) in enumerate(lines, start=1):
         if line.strip():
             try:
-                value = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{place}: not JSON: {error}") from error
+                value = parse_json(line)
+            except ValueError as error:
+                raise ValueError(f"{place}: {error}") from error
             if not isinstance(value, dict) or not isinstance(value.get("text"), str):
                 raise ValueError(f'{place}: needs an object with a "text", not {line[:40]}')
             yield Passage(value["text"], source, number)

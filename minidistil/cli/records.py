@@ -36,30 +36,43 @@ class Record:
         return any(text is None or not text.strip() for text in texts)
 
 
-def given_records(arguments: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Record]:
-    """Records from the command line: a text each, or all the fields of a single record."""
+def given_records(arguments: tuple[str, ...], names: tuple[str, ...]) -> list[Record]:
+    """Records from the command line: a text each, or all the fields of a single record.
+
+    Raises:
+        click.UsageError: There are too few or too many fields.
+    """
     columns = [[text] for text in arguments] if len(names) == 1 else [[*arguments]]
-    for number, fields in enumerate(columns, start=1):
-        try:
-            yield Record(_named(fields, names), names, f"argument {number}")
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
+    try:
+        return [
+            Record(_named(fields, names), names, f"argument {number}")
+            for number, fields in enumerate(columns, start=1)
+        ]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def read_records(
-    files: tuple[str, ...], names: tuple[str, ...], input_format: str, errors: str
+    files: tuple[str, ...], names: tuple[str, ...], input_format: str | None, errors: str
 ) -> Iterator[Record]:
     """Records from files, line by line.
+
+    Args:
+        files: Their names; "-" is standard input.
+        names: Fields of a record; the last may take several values.
+        input_format: "text" or "jsonl"; None goes by each file's ending.
+        errors: "strict" or "replace": what to do with bytes that are no UTF-8.
 
     Raises:
         ValueError: A line that is no UTF-8, no JSON object, or lacks a field; names file and line.
     """
     for file in files:
+        as_json = input_format == "jsonl" or (input_format is None and file.endswith(".jsonl"))
         for place, line in read_lines(file, errors):
             try:
                 if not line.strip():
                     values: dict[str, Any] = dict.fromkeys(names, "")
-                elif input_format == "jsonl":
+                elif as_json:
                     values = _parsed(line, names)
                 else:
                     values = _named([line] if len(names) == 1 else line.split("\t"), names)
@@ -91,30 +104,46 @@ def read_lines(file: str, errors: str) -> Iterator[tuple[str, str]]:
             yield place, line.removesuffix("\n").removesuffix("\r")
 
 
+def parse_json(line: str) -> Any:
+    """The value that a line of JSON stands for.
+
+    Raises:
+        ValueError: It is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from error
+    except RecursionError as error:
+        raise ValueError(f"JSON nested too deeply: {line[:40]}") from error
+
+
 def _named(columns: list[str], names: tuple[str, ...]) -> dict[str, Any]:
     if names[-1] == SEVERAL:
         fixed = len(names) - 1
         if len(columns) < fixed + 2:
             raise ValueError(
-                f"needs {', '.join(names[:-1])} and two {SEVERAL} or more, separated by tabs in a "
-                f"file; there are {len(columns)} in all"
+                f"{_missing(len(columns), names)}: needs {', '.join(names[:-1])} and two {SEVERAL} "
+                f"or more, separated by tabs in a file; there are {len(columns)} in all"
             )
         columns, rest = columns[:fixed], {SEVERAL: columns[fixed:]}
     else:
         rest = {}
         if len(columns) != len(names):
+            wrong = "too many" if len(columns) > len(names) else _missing(len(columns), names)
             raise ValueError(
-                f"needs {' and '.join(names)}, separated by a tab in a file; there "
+                f"{wrong}: needs {' and '.join(names)}, separated by a tab in a file; there "
                 f"{'is' if len(columns) == 1 else 'are'} {len(columns)}"
             )
     return {**dict(zip(names, columns, strict=False)), **rest}
 
 
+def _missing(count: int, names: tuple[str, ...]) -> str:
+    return f"{names[min(count, len(names) - 1)]} missing"
+
+
 def _parsed(line: str, names: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from error
+    values = parse_json(line)
     if not isinstance(values, dict):
         raise ValueError(f"a JSON object with {', '.join(names)} is needed, not {line[:40]}")
     for name in names:

@@ -69,8 +69,17 @@ def results_of(
 
 
 def write(record: Record, result: Any, as_json: bool, show: Callable[[Any], str]) -> None:
-    """Print one line: JSON, or what `show` makes of a result; empty where there is none."""
+    """Print one line: JSON, or what `show` makes of a result; empty where there is none.
+
+    Raises:
+        ValueError: The record has a field of the name that the line gives to the result.
+    """
     if as_json:
+        if "result" in record.values:
+            raise ValueError(
+                f"{record.place}: the object has a 'result' already, and the output needs the "
+                "name: rename the field"
+            )
         line = {**record.values, "result": shortest(result)}
         click.echo(json.dumps(line, ensure_ascii=False))
     else:

@@ -1,6 +1,5 @@
 """The verbs that work with vectors of texts: embed, search."""
 
-import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +15,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 SHOWN = 300  # characters of a passage
+
+
+def _replaceable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """A file to write, new or there: to rename a new file over anything else would destroy it."""
+    if path is not None and path.exists() and not path.is_file():
+        raise click.BadParameter(f"{path} is not a regular file", context, option)
+    return path
 
 
 @click.command(
@@ -37,7 +43,8 @@ Example:
 @click.option("--no-normalize", is_flag=True, help="Leave vectors at their length.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
+    callback=_replaceable,
     metavar="FILE.npy",
     help="Write a float32 array, a row for each line, instead of JSON lines.",
 )
@@ -68,19 +75,16 @@ def _save_vectors(path: Path, vectors: "Iterable[np.ndarray | None]", dim: int) 
     from minidistil.checkpoints.files import staged
 
     count = 0
-    with staged(path.parent) as scratch:
-        rows = scratch / "rows"
-        with rows.open("wb") as file:
-            for vector in vectors:
-                row = np.full(dim, np.nan, np.float32) if vector is None else vector
-                file.write(row.astype("<f4").tobytes())
-                count += 1
-        # The header, which comes first, needs their number.
-        header = {"descr": "<f4", "fortran_order": False, "shape": (count, dim)}
-        with rows.open("rb") as source, (scratch / path.name).open("wb") as target:
-            np.lib.format.write_array_header_1_0(target, header)
-            shutil.copyfileobj(source, target)
-        rows.unlink()
+    header: dict[str, Any] = {"descr": "<f4", "fortran_order": False, "shape": (0, dim)}
+    with staged(path.parent) as scratch, (scratch / path.name).open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for vector in vectors:
+            row = np.full(dim, np.nan, np.float32) if vector is None else vector
+            file.write(row.astype("<f4").tobytes())
+            count += 1
+        # NumPy leaves room in a header for any number of rows, so that it can be written again.
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (count, dim)})
     return count
 
 
@@ -111,7 +115,8 @@ Example:
 )
 @click.option(
     "--index",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
+    callback=_replaceable,
     metavar="FILE",
     help="Keep vectors here, so that only new passages are embedded next time.",
 )

@@ -191,6 +191,17 @@ class Pipeline(ABC, Generic[Item]):
         return [outputs[index] for index in range(len(rows))]
 
 
+def output_of(model: DistilBertPreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> Any:
+    """The typed output of a model, whatever its config has it return by default."""
+    return model(
+        input_ids,
+        attention_mask,
+        output_hidden_states=False,
+        output_attentions=False,
+        return_dict=True,
+    )
+
+
 def text_of(value: object, name: str = "the input") -> str:
     """The value itself, if it is a string.
 
@@ -209,10 +220,13 @@ def usable_device(device: str | int | torch.device) -> torch.device:
         device: A name such as "cpu" or "cuda:1", or the number of a GPU, -1 for the CPU.
 
     Raises:
-        ValueError: There is no such device here.
+        ValueError: There is no such device here, or it holds no numbers.
     """
     try:
-        return torch.empty(0, device="cpu" if device == -1 else device).device
+        usable = torch.empty(0, device="cpu" if device == -1 else device).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"the device {device!r} can't be used: {reason}") from error
+    if usable.type == "meta":
+        raise ValueError(f"the device {device!r} can't be used: it holds shapes, not numbers")
+    return usable

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from minidistil.checkpoints.loading import warn_of
 from minidistil.model import DistilBertModel
 from minidistil.pipelines.base import Pipeline, usable_device
 from minidistil.pipelines.feature_extraction import FeatureExtraction
@@ -75,7 +76,7 @@ def pipeline(
     if device is not None:
         device = usable_device(device)
     if not isinstance(model, DistilBertPreTrainedModel):
-        model = _load(cls, model, dtype)
+        model = _load(cls, ALIASES.get(task, task), model, dtype)
     elif dtype is not None:
         model = model.to(dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype))
     if attn_implementation is not None:
@@ -86,7 +87,7 @@ def pipeline(
 
 
 def _load(
-    cls: type[Pipeline[Any]], name: str | Path, dtype: str | torch.dtype | None
+    cls: type[Pipeline[Any]], task: str, name: str | Path, dtype: str | torch.dtype | None
 ) -> DistilBertPreTrainedModel:
     model_class = cls.model_class
     if cls is FeatureExtraction:
@@ -94,7 +95,8 @@ def _load(
     model, info = model_class.from_pretrained(name, dtype=dtype, output_loading_info=True)
     if info["missing_keys"]:
         raise ValueError(
-            f"{str(name)!r} has no trained {', '.join(info['missing_keys'])}: it is no checkpoint "
-            f"of a {model_class.__name__}"
+            f"{str(name)!r} has no trained {', '.join(info['missing_keys'])}: pass a checkpoint "
+            f"fine-tuned for {task}"
         )
+    warn_of(info, f"{model_class.__name__} from {str(name)!r}")
     return model

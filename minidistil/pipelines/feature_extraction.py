@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from tokenizers import Encoding
 from torch import Tensor
 
-from minidistil.pipelines.base import Pipeline, text_of
+from minidistil.pipelines.base import Pipeline, output_of, text_of
 from minidistil.pretrained import DistilBertPreTrainedModel
 
 
@@ -59,7 +59,7 @@ class FeatureExtraction(Pipeline[str]):
         self, input_ids: Tensor, attention_mask: Tensor, settings: FeatureExtractionSettings
     ) -> Iterable[Tensor]:
         """Vectors, (D,) a row, or hidden states, (S, D)."""
-        hidden = self.model.encoder(input_ids, attention_mask).last_hidden_state
+        hidden = output_of(self.model.encoder, input_ids, attention_mask).last_hidden_state
         if settings.pooling is None:
             return hidden
         if settings.pooling == "cls":

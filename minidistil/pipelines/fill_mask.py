@@ -14,7 +14,7 @@ from tokenizers import Encoding
 from torch import Tensor
 
 from minidistil.heads import DistilBertForMaskedLM
-from minidistil.pipelines.base import Pipeline, text_of
+from minidistil.pipelines.base import Pipeline, output_of, text_of
 
 
 class Fill(TypedDict):
@@ -79,7 +79,7 @@ class FillMask(Pipeline[str]):
         self, input_ids: Tensor, attention_mask: Tensor, settings: FillMaskSettings
     ) -> Iterable[Tensor]:
         """Logits of the masked places alone, (masks, V) a row."""
-        logits = self.model(input_ids, attention_mask).logits
+        logits = output_of(self.model, input_ids, attention_mask).logits
         masks = input_ids == self.tokenizer.mask_token_id
         return [row[mask] for row, mask in zip(logits, masks, strict=True)]
 

@@ -41,7 +41,7 @@ class VectorIndex:
     def vectors_of(self, texts: Sequence[str], embed: FeatureExtraction) -> tuple[np.ndarray, int]:
         """Vectors (N, D) of texts, and how many of the texts the file did not know."""
         model = fingerprint(embed)
-        known = self._load(model)
+        known = self._load(model, embed.model.config.dim)
         hashes = [_hash(text) for text in texts]
         new = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
         unknown = sum(key in new for key in hashes)
@@ -51,7 +51,7 @@ class VectorIndex:
             self._save(self.path, hashes, vectors, model)
         return vectors, unknown
 
-    def _load(self, model: str) -> dict[bytes, np.ndarray]:
+    def _load(self, model: str, dim: int) -> dict[bytes, np.ndarray]:
         if self.path is None or not self.path.exists():
             return {}
         try:
@@ -62,9 +62,19 @@ class VectorIndex:
                 self.stale = about.get("model") != model
                 if self.stale:
                     return {}
-                keys, vectors = file.get_tensor("hashes"), file.get_tensor("vectors")
+                tensors = {name: file.get_slice(name) for name in ("hashes", "vectors")}
+                kinds = [(part.get_dtype(), *part.get_shape()) for part in tensors.values()]
+                count = kinds[0][1:2]
+                if kinds != [("U8", *count, HASH_BYTES), ("F32", *count, dim)]:
+                    raise ValueError(
+                        f"{self.path} is no index of vectors, or damaged: it holds {kinds}, not "
+                        f"hashes of {HASH_BYTES} bytes and as many float32 vectors of {dim}"
+                    )
+                keys, vectors = (file.get_tensor(name) for name in tensors)
         except safetensors.SafetensorError as error:
             raise ValueError(f"{self.path} is no index of vectors, or damaged: {error}") from error
+        if not np.isfinite(vectors).all():
+            raise ValueError(f"{self.path} is no index of vectors, or damaged: some are not finite")
         return {key.tobytes(): vector for key, vector in zip(keys, vectors, strict=True)}
 
     @staticmethod

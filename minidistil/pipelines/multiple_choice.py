@@ -12,7 +12,7 @@ from tokenizers import Encoding
 from torch import Tensor
 
 from minidistil.heads import DistilBertForMultipleChoice
-from minidistil.pipelines.base import Pipeline, text_of
+from minidistil.pipelines.base import Pipeline, output_of, text_of
 
 
 class Choice(TypedDict):
@@ -84,7 +84,7 @@ class MultipleChoice(Pipeline[Choices]):
     ) -> Iterable[Tensor]:
         """One logit a row."""
         # Rows of one choice each: a choice is scored alone, whatever the others are.
-        return self.model(input_ids[:, None], attention_mask[:, None]).logits
+        return output_of(self.model, input_ids[:, None], attention_mask[:, None]).logits
 
     def decode(
         self,

@@ -16,7 +16,7 @@ from tokenizers import Encoding
 from torch import Tensor
 
 from minidistil.heads import DistilBertForQuestionAnswering
-from minidistil.pipelines.base import Pipeline, text_of
+from minidistil.pipelines.base import Pipeline, output_of, text_of
 
 CONTEXT = 1  # the second text of the pair
 
@@ -126,7 +126,7 @@ class QuestionAnswering(Pipeline[Question]):
         self, input_ids: Tensor, attention_mask: Tensor, settings: QuestionAnsweringSettings
     ) -> Iterable[Tensor]:
         """Start and end logits, (2, S) a row."""
-        output = self.model(input_ids, attention_mask)
+        output = output_of(self.model, input_ids, attention_mask)
         return torch.stack((output.start_logits, output.end_logits), dim=1)
 
     def decode(

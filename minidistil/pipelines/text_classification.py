@@ -12,7 +12,7 @@ from tokenizers import Encoding
 from torch import Tensor
 
 from minidistil.heads import DistilBertForSequenceClassification
-from minidistil.pipelines.base import Pipeline, text_of
+from minidistil.pipelines.base import Pipeline, output_of, text_of
 
 FUNCTIONS = {"softmax": lambda x: x.softmax(-1), "sigmoid": torch.sigmoid, "none": lambda x: x}
 
@@ -91,7 +91,7 @@ class TextClassification(Pipeline[Pair]):
         self, input_ids: Tensor, attention_mask: Tensor, settings: TextClassificationSettings
     ) -> Iterable[Tensor]:
         """Logits, (num_labels,) a row."""
-        return self.model(input_ids, attention_mask).logits
+        return output_of(self.model, input_ids, attention_mask).logits
 
     def decode(
         self,

@@ -17,7 +17,7 @@ from tokenizers import Encoding, decoders
 from torch import Tensor
 
 from minidistil.heads import DistilBertForTokenClassification
-from minidistil.pipelines.base import Pipeline, text_of
+from minidistil.pipelines.base import Pipeline, output_of, text_of
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
 PIECES = decoders.WordPiece(prefix="##")
@@ -119,7 +119,7 @@ class TokenClassification(Pipeline[str]):
         self, input_ids: Tensor, attention_mask: Tensor, settings: TokenClassificationSettings
     ) -> Iterable[Tensor]:
         """Logits, (S, num_labels) a row."""
-        return self.model(input_ids, attention_mask).logits
+        return output_of(self.model, input_ids, attention_mask).logits
 
     def decode(
         self,

@@ -95,3 +95,9 @@ def test_a_link_is_replaced_and_its_target_kept(tmp_path):
     with staged(tmp_path) as scratch:
         (scratch / "a").write_text("new")
     assert (tmp_path / "a").read_text() == "new" and (tmp_path / "target").read_text() == "old"
+
+
+def test_json_too_deep(tmp_path):
+    (tmp_path / "x.json").write_text('{"a":' + "[" * 100_000)
+    with pytest.raises(ValueError, match=r"x\.json is not valid JSON"):
+        read_json(tmp_path / "x.json")

@@ -244,7 +244,7 @@ def broken(kind, folder):
         write_json(folder / "model.safetensors.index.json", index)
     elif kind == "index without a map":
         file.unlink()
-        write_json(folder / "model.safetensors.index.json", {})
+        write_json(folder / "model.safetensors.index.json", {"weight_map": {"a": 1}})
     else:
         file.unlink()
         pickled = folder / "pytorch_model.bin"

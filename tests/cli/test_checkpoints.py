@@ -1,5 +1,8 @@
 """info and convert."""
 
+import json
+import shutil
+
 import pytest
 import torch
 import transformers
@@ -47,6 +50,27 @@ def test_info_without_safetensors(shell, models, tmp_path):
     (facts,) = shell("info", tmp_path, "--json").objects
     assert facts["parameters"] == "not counted: no safetensors file"
     assert list(facts["files"]) == ["pytorch_model.bin"]
+
+
+def test_info_counts_what_would_be_loaded(shell, models, tmp_path):
+    shutil.copytree(models["base"], tmp_path, dirs_exist_ok=True)
+    (want,) = shell("info", models["base"], "--json").objects
+    shutil.copy(tmp_path / "model.safetensors", tmp_path / "shard.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "shard.safetensors"}}), encoding="utf-8")
+    for name in ("model.safetensors", "shard.safetensors"):
+        (facts,) = shell("info", tmp_path, "--json").objects
+        assert facts["parameters"] == want["parameters"]
+        assert [file for file in facts["files"] if file.endswith(".safetensors")] == [name]
+        (tmp_path / "model.safetensors").unlink(missing_ok=True)
+    (tmp_path / "shard.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0rubbish!")
+    for content, message in (
+        (index.read_text(encoding="utf-8"), "shard.safetensors is truncated or no safetensors"),
+        ("{}", "index.json has no weight_map"),
+    ):
+        index.write_text(content, encoding="utf-8")
+        run = shell("info", tmp_path)
+        assert run.code == 1 and message in run.err and run.err.count("\n") == 1
 
 
 def test_info_of_what_is_no_distilbert(shell, bert):

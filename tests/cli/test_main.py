@@ -56,14 +56,19 @@ def test_wrong_calls(shell):
         assert run.code == 2 and "Usage: minidistil" in run.err and run.out == ""
 
 
+@pytest.mark.parametrize("verb", ["tag", "choose", "embed"])
+def test_a_verb_without_a_default_needs_a_model(shell, verb):
+    run = shell(verb, "a", "b", "c")
+    assert run.code == 2 and "--model is needed: " in run.err
+
+
 def test_what_the_user_got_wrong_is_a_message(shell, models, tmp_path):
     cases = {
         ("classify", "--model", tmp_path / "no", "a"): "there is no folder",
         ("classify", "--model", models["classifier"], "--file", tmp_path / "no"): "No such file",
         ("classify", "--model", models["classifier"], "--device", "abacus", "a"): "device 'abacus'",
-        ("classify", "--model", models["classifier"], "--attn", "magic", "a"): "'magic'",
+        ("classify", "--model", models["classifier"], "--device", "meta", "a"): "device 'meta'",
         ("fill-mask", "--model", models["mlm"], "a"): r"argument 1: the text has no \[MASK\]",
-        ("tag", "a"): "has no default model",
     }
     for arguments, message in cases.items():
         run = shell(*arguments)
@@ -74,6 +79,23 @@ def test_what_the_user_got_wrong_is_a_message(shell, models, tmp_path):
 def test_a_file_error_names_the_file(shell, models, tmp_path):
     run = shell("classify", "--model", models["classifier"], "--file", tmp_path / "none.txt")
     assert run.err == f"Error: {tmp_path / 'none.txt'}: No such file or directory\n"
+
+
+def test_an_error_without_a_file_is_its_reason(models, tmp_path):
+    # The system's limit on the size of a file stands for a full disk: both fail in a write.
+    code = (
+        "import resource, sys; from minidistil.cli import main; import minidistil.pipelines; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9)); main()"
+    )
+    arguments = ["embed", "--model", models["base"], "--output", tmp_path / "vectors.npy", "a"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stderr == "Error: File too large\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_warnings_are_messages(shell, models):
@@ -93,14 +115,16 @@ def test_interrupt(models):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdin and process.stdout
+    assert process.stdin and process.stdout and process.stderr
     # More than is read ahead; the end of the input never comes.
     process.stdin.write("the king\n" * 2000)
     process.stdin.flush()
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert process.returncode == 130
+    # Read to the end before the input is closed: an end of input would race with the signal.
+    out, err = process.stdout.read(), process.stderr.read()
+    assert process.wait() == 130
+    process.stdin.close()
     assert err.strip() == ""
     # What was done is whole lines.
     assert {*(first + out).splitlines(keepends=True)} == {first}

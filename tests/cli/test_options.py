@@ -22,6 +22,8 @@ def test_dtype_and_attention(shell, models):
     assert half != exact
     assert half[0]["score"] == pytest.approx(exact[0]["score"], abs=0.05)
     assert shell(*model, "--dtype", "int4").code == 2
+    run = shell(*model, "--attn", "flash")
+    assert run.code == 2 and "'flash' is not one of 'sdpa', 'eager'" in run.err
 
 
 def test_no_input_at_a_terminal(shell, models):

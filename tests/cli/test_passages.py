@@ -1,5 +1,7 @@
 """Passages out of files and folders."""
 
+import os
+
 import pytest
 
 from minidistil.cli.passages import read_passages
@@ -27,6 +29,16 @@ def test_paragraphs(folder):
     ]
 
 
+def test_what_only_looks_like_a_text_file_is_passed_over(folder):
+    want = list(read_passages((folder,), "paragraphs", "strict"))
+    (folder / "b" / "folder.txt").mkdir()
+    (folder / "b" / "dead.txt").symlink_to(folder / "gone")
+    (folder / "b" / "loop.txt").symlink_to(folder / "b" / "loop.txt")
+    (folder / "b" / "up.txt").symlink_to(folder, target_is_directory=True)
+    os.mkfifo(folder / "b" / "pipe.txt")
+    assert list(read_passages((folder,), "paragraphs", "strict")) == want
+
+
 def test_lines(folder):
     passages = list(read_passages((folder / "a.txt",), "lines", "strict"))
     assert [(passage.text, passage.line) for passage in passages] == [
@@ -50,7 +62,11 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds no file that ends in .txt, .md, .rst, .jsonl"):
         list(read_passages((tmp_path,), "lines", "strict"))
     path = tmp_path / "a.jsonl"
-    for content, message in (('{"text"', "not JSON"), ('{"text": 1}', 'an object with a "text"')):
+    for content, message in (
+        ('{"text"', "not JSON"),
+        ("[" * 200_000, "nested too deeply"),
+        ('{"text": 1}', 'an object with a "text"'),
+    ):
         path.write_text(f"\n{content}\n", encoding="utf-8")
         with pytest.raises(ValueError, match=f"a.jsonl:2: .*{message}"):
             list(read_passages((path,), "lines", "strict"))

@@ -107,7 +107,8 @@ def test_answer(shell, models):
     assert objects[2]["result"]["answer"] in TEXTS[1]
     run = shell("answer", "--model", model, "--impossible", "--top-k", "999", "Who?", "Ada was")
     assert "(no answer)" in run.out
-    assert shell("answer", "--model", model, "Who?").code == 2
+    run = shell("answer", "--model", "no/model", "Who?")
+    assert run.code == 2 and "context missing: needs question and context" in run.err
 
 
 def test_choose(shell, models):

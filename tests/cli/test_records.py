@@ -77,6 +77,10 @@ def test_objects(file):
         ("Who?", QUESTION, "text", "needs question and context, .*; there is 1"),
         ("a\tb\tc", QUESTION, "text", "needs question and context, .*; there are 3"),
         ("a\tb", CHOICES, "text", "needs prompt and two choices or more, .*; there are 2"),
+        ("Who?", QUESTION, "text", "context missing"),
+        ("a\tb\tc", QUESTION, "text", "too many"),
+        ("a\tb", CHOICES, "text", "choices missing"),
+        ("[" * 200_000, ("text",), "jsonl", r"nested too deeply: \[{40}$"),
         ("{bad", ("text",), "jsonl", "not JSON: .* at character 2"),
         ("[1]", ("text",), "jsonl", r"a JSON object with text is needed, not \[1\]"),
         ('{"txt": "a"}', ("text",), "jsonl", r"no 'text'; its keys are \['txt'\]"),
@@ -91,6 +95,18 @@ def test_a_line_that_does_not_fit_is_named(file, line, names, input_format, mess
         list(read_records((path,), names, input_format, "strict"))
 
 
+def test_the_format_goes_by_the_ending(tmp_path):
+    line = '{"text": "a"}'
+    paths = [tmp_path / "in.jsonl", tmp_path / "in.txt"]
+    for path in paths:
+        path.write_text(line, encoding="utf-8")
+    files = tuple(map(str, paths))
+    read = [one.values["text"] for one in read_records(files, ("text",), None, "strict")]
+    assert read == ["a", line]
+    read = [one.values["text"] for one in read_records(files, ("text",), "text", "strict")]
+    assert read == [line, line]
+
+
 def test_arguments():
     assert [one.values for one in given_records(("a\tb", ""), ("text",))] == [
         {"text": "a\tb"},
@@ -101,4 +117,4 @@ def test_arguments():
     (one,) = given_records(("It", "rained", "sang"), CHOICES)
     assert one.values == {"prompt": "It", "choices": ["rained", "sang"]}
     with pytest.raises(click.UsageError, match="needs question and context"):
-        list(given_records(("Who?",), QUESTION))
+        given_records(("Who?",), QUESTION)

@@ -81,6 +81,14 @@ def test_floats_are_short():
     assert shortest(np.array([0.2, 3], np.float32)) == [0.2, 3.0]
 
 
+def test_a_field_named_result_is_not_overwritten(capsys):
+    record = Record({"text": "a", "result": 1}, ("text",), "in:7")
+    write(record, "b", False, str)
+    with pytest.raises(ValueError, match=r"^in:7: the object has a 'result' already"):
+        write(record, "b", True, str)
+    assert capsys.readouterr().out == "b\n"
+
+
 def test_one_line_a_record(capsys):
     (record,) = records("a\nb")
     write(record, "é\r\nf\u2028g\th", False, str)

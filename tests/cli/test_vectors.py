@@ -1,5 +1,7 @@
 """embed and search."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,24 @@ def test_a_failure_leaves_the_old_vectors(shell, model, tmp_path):
     run = shell("embed", *model, "--output", path, stdin=b"fine\n\xff\n")
     assert run.code == 1 and path.read_bytes() == b"old"
     assert [item.name for item in tmp_path.iterdir()] == ["vectors.npy"]
+
+
+def test_the_name_of_the_file_does_not_matter(shell, model, tmp_path):
+    path = tmp_path / "rows"
+    assert shell("embed", *model, "--output", path, *TEXTS).code == 0
+    assert np.load(path, allow_pickle=False).shape == (len(TEXTS), 48)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_only_files_are_replaced(shell, tmp_path, make):
+    path = tmp_path / "target"
+    make(path)
+    before = path.stat()
+    for arguments in (("embed", "--output", path, "a"), ("search", "--in", ".", "--index", path)):
+        # Found before the model, which is not there either.
+        run = shell(*arguments, "--model", tmp_path / "none")
+        assert run.code == 2 and f"{path} is not a regular file" in run.err
+        assert path.stat() == before
 
 
 @pytest.fixture

@@ -1,13 +1,25 @@
 """Building pipelines from names, folders and models."""
 
+import json
+import warnings
+
+import numpy as np
 import pytest
 import torch
 
-from minidistil import DistilBertForMaskedLM, DistilBertForTokenClassification
+from minidistil import DistilBertForMaskedLM, DistilBertForTokenClassification, DistilBertModel
 from minidistil.pipelines import FillMask, TokenClassification, pipeline
 from minidistil.pipelines.factory import ALIASES, TASKS
 from minidistil.tokenization import DistilBertTokenizer
 from tests.pipelines.checkpoints import assert_same, save_checkpoint
+
+HEADS = {task: cls.model_class for task, cls in TASKS.items()} | {
+    "feature-extraction": DistilBertModel
+}
+INPUTS = {
+    "question-answering": {"question": "Who?", "context": "Ada, king of Paris"},
+    "multiple-choice": {"prompt": "the king", "choices": ["was born", "loved"]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +77,23 @@ def test_another_class(folder):
 
 
 def test_a_checkpoint_without_the_head(folder):
-    with (
-        pytest.warns(UserWarning, match="to be trained before use"),
-        pytest.raises(ValueError, match="has no trained classifier.bias"),
-    ):
-        pipeline("text-classification", folder)
+    # No warning besides, which would say the same.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        message = "has no trained classifier.*: pass a checkpoint fine-tuned for token-class"
+        with pytest.raises(ValueError, match=message):
+            pipeline("ner", folder)
+
+
+@pytest.mark.parametrize(("task", "cls"), [*HEADS.items()])
+def test_a_config_that_asks_for_more_changes_no_result(tmp_path, task, cls):
+    save_checkpoint(tmp_path, cls)
+    item = INPUTS.get(task, "the [MASK]")
+    want = pipeline(task, tmp_path)(item)
+    path = tmp_path / "config.json"
+    more = {"return_dict": False, "output_attentions": True, "output_hidden_states": True}
+    config = json.loads(path.read_text(encoding="utf-8")) | more
+    path.write_text(json.dumps(config), encoding="utf-8")
+    got = pipeline(task, tmp_path)
+    assert not got.model.config.return_dict
+    np.testing.assert_equal(got(item), want)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from minidistil import DistilBertModel
 from minidistil.pipelines import pipeline
-from minidistil.pipelines.index import VectorIndex
+from minidistil.pipelines.index import FORMAT, VectorIndex, fingerprint
 from minidistil.pipelines.search import Passage, Search
 from tests.pipelines.checkpoints import TEXTS, save_checkpoint
 
@@ -63,5 +64,34 @@ def test_another_file_is_not_overwritten(embed, tmp_path, content):
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="letter.txt is no index of vectors"):
+        counted(embed, PASSAGES, path)
+    assert path.read_bytes() == content
+
+
+HASHES, VECTORS = np.zeros((2, 16), np.uint8), np.zeros((2, 48), np.float32)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {},
+        {"hashes": HASHES},
+        {"hashes": HASHES, "vectors": VECTORS[:1]},
+        {"hashes": HASHES[:, :8], "vectors": VECTORS},
+        {"hashes": HASHES.astype(np.int8), "vectors": VECTORS},
+        {"hashes": HASHES[0, 0], "vectors": VECTORS},
+        {"hashes": HASHES, "vectors": VECTORS[:, :47]},
+        {"hashes": HASHES, "vectors": VECTORS[0]},
+        {"hashes": HASHES, "vectors": VECTORS.astype(np.float64)},
+        {"hashes": HASHES, "vectors": VECTORS + np.float32(np.nan)},
+    ],
+)
+def test_a_damaged_index_is_not_believed(embed, tmp_path, tensors):
+    path = tmp_path / "index"
+    about = {"format": FORMAT, "model": fingerprint(embed)}
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    safetensors.numpy.save_file(arrays, path, metadata=about)
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match="index is no index of vectors, or damaged: "):
         counted(embed, PASSAGES, path)
     assert path.read_bytes() == content

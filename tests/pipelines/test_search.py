@@ -58,7 +58,13 @@ def test_short_and_empty_passages(embed):
 
 
 def test_vectors_without_a_cosine(embed):
-    for settings in ({"pooling": None}, {"normalize": False}):
-        odd = pipeline("feature-extraction", embed.model, embed.tokenizer, **settings)
+    for pooling, normalize in ((None, True), ("mean", False)):
+        odd = pipeline(
+            "feature-extraction",
+            embed.model,
+            embed.tokenizer,
+            pooling=pooling,
+            normalize=normalize,
+        )
         with pytest.raises(ValueError, match="search needs pooled vectors of length 1"):
             Search(odd, PASSAGES)
