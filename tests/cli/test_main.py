@@ -11,7 +11,14 @@ import pytest
 import minidistil
 from minidistil.cli import cli
 
-COMMAND = [sys.executable, "-c", "from minidistil.cli import main; main()"]
+# A process started in the background inherits that SIGINT is ignored; a terminal's does not.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from minidistil.cli import main
+main()
+"""
+COMMAND = [sys.executable, "-c", PROGRAM]
 
 
 def test_help_and_version_do_not_import_torch():
