@@ -34,35 +34,49 @@ def read_weights(name_or_path: str | os.PathLike[str], **where: Any) -> dict[str
         FileNotFoundError: No weights there, or a shard is missing.
         ValueError: A file that is truncated, damaged, or no weights at all.
     """
-    for filename in (SAFETENSORS, PICKLE):
-        path = resolve_file(name_or_path, filename, **where)
-        if path is not None:
-            return _read(path)
-        index = resolve_file(name_or_path, f"{filename}.index.json", **where)
-        if index is not None:
-            return _read_shards(name_or_path, index, **where)
-    raise FileNotFoundError(
-        f"{str(name_or_path)!r} has neither {SAFETENSORS} nor {PICKLE}, whole or in shards"
-    )
-
-
-def _read_shards(
-    name_or_path: str | os.PathLike[str], index: Path, **where: Any
-) -> dict[str, Tensor]:
-    weight_map = read_json(index).get("weight_map")
-    names = weight_map.values() if isinstance(weight_map, dict) else ()
-    if not isinstance(weight_map, dict) or not names or {type(name) for name in names} != {str}:
-        raise ValueError(f"{index} has no weight_map, which says what tensor is in which file")
+    files, promised = weight_files(name_or_path, **where)
+    if not files:
+        raise FileNotFoundError(
+            f"{str(name_or_path)!r} has neither {SAFETENSORS} nor {PICKLE}, whole or in shards"
+        )
     weights: dict[str, Tensor] = {}
-    for filename in sorted(set(weight_map.values())):
+    for filename in files:
         path = resolve_file(name_or_path, filename, **where)
         if path is None:
-            raise FileNotFoundError(f"{index} names {filename}, which is not there")
+            raise FileNotFoundError(
+                f"the index of {str(name_or_path)!r} names {filename}, which is not there"
+            )
         weights |= _read(path)
-    missing = sorted(weight_map.keys() - weights.keys())
+    missing = sorted(promised - weights.keys())
     if missing:
-        raise ValueError(f"{index} promises {missing[0]!r}, which its file does not hold")
+        raise ValueError(
+            f"the index of {str(name_or_path)!r} promises {missing[0]!r}, which its file does not "
+            "hold"
+        )
     return weights
+
+
+def weight_files(name_or_path: str | os.PathLike[str], **where: Any) -> tuple[list[str], set[str]]:
+    """Which files of a checkpoint hold its weights: one, or the shards that an index names.
+
+    Returns:
+        The names of the files, none where there are no weights, and the tensors that an index
+        promises.
+
+    Raises:
+        ValueError: An index that does not say what tensor is in which file.
+    """
+    for filename in (SAFETENSORS, PICKLE):
+        if resolve_file(name_or_path, filename, **where) is not None:
+            return [filename], set()
+        index = resolve_file(name_or_path, f"{filename}.index.json", **where)
+        if index is not None:
+            weight_map = read_json(index).get("weight_map")
+            shards = weight_map.values() if isinstance(weight_map, dict) else ()
+            if not isinstance(weight_map, dict) or {type(name) for name in shards} != {str}:
+                raise ValueError(f"{index} has no weight_map: what tensor is in which file")
+            return sorted(set(shards)), set(weight_map)
+    return [], set()
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -54,11 +54,12 @@ def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
     from safetensors import SafetensorError, safe_open
 
     from minidistil.checkpoints.hub import resolve_file
+    from minidistil.checkpoints.weights import weight_files
 
     shapes: list[list[int]] = []
     dtypes: set[str] = set()
     sizes: dict[str, int] = {}
-    for name in (*_weight_files(model), "tokenizer.json", "vocab.txt"):
+    for name in (*weight_files(model)[0], "tokenizer.json", "vocab.txt"):
         path = resolve_file(model, name)
         if path is None:
             continue
@@ -73,24 +74,6 @@ def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
             except SafetensorError as error:
                 raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
     return shapes, dtypes, sizes
-
-
-def _weight_files(model: str) -> list[str]:
-    """Names of the files that `read_weights` would read, none where there are no weights."""
-    from minidistil.checkpoints.files import read_json
-    from minidistil.checkpoints.hub import resolve_file
-    from minidistil.checkpoints.weights import PICKLE, SAFETENSORS
-
-    for name in (SAFETENSORS, PICKLE):
-        if resolve_file(model, name) is not None:
-            return [name]
-        index = resolve_file(model, f"{name}.index.json")
-        if index is not None:
-            weight_map = read_json(index).get("weight_map")
-            if not isinstance(weight_map, dict) or not weight_map:
-                raise ValueError(f"{index} has no weight_map: what tensor is in which file")
-            return sorted({str(shard) for shard in weight_map.values()})
-    return []
 
 
 @click.command(
