@@ -50,7 +50,7 @@ class MultiHeadSelfAttention(nn.Module):
             mask: As the contract of `ops/attention.py` has it; padded batches only.
             head_mask: A factor for each head's context, numbered as before pruning.
             cu_seqlens: int32 (B+1,): where each sequence of a packed batch starts and ends.
-            max_seqlen: The longest of them.
+            max_seqlen: The longest of them, or more.
             need_weights: Return the weights too.
 
         Returns:

@@ -1,7 +1,7 @@
-"""Value checks: ids, labels and positions out of range, named before they do harm.
+"""Checks of ids, labels and positions: wrong ones are named before they do harm.
 
-Shapes are known everywhere and always checked. Values are looked at only where that is free:
-on the CPU, in eager mode. On a GPU every look would wait for all the work in flight; under
+Shapes and dtypes are known everywhere and always checked. Values are looked at only where that is
+free: on the CPU, in eager mode. On a GPU every look would wait for all the work in flight; under
 `torch.compile`, `torch.export`, tracing and `torch.func` there is no one value to look at.
 """
 
@@ -22,6 +22,32 @@ def values_are_visible(tensor: Tensor) -> bool:
         and _get_current_dispatch_mode() is None
         and not is_functorch_wrapped_tensor(tensor)
     )
+
+
+def check_tensors(**given: Tensor | None) -> None:
+    """Check that what was given is tensors, and no lists or arrays.
+
+    Raises:
+        TypeError: Names the argument and its type.
+    """
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name} is a {type(value).__name__}, not a tensor: tokenizer(..., "
+                'return_tensors="pt") or torch.tensor(...) makes one'
+            )
+
+
+def check_ids(name: str, ids: Tensor) -> None:
+    """Check that a tensor has one of the two dtypes with which PyTorch looks rows up.
+
+    Raises:
+        TypeError: It is no tensor.
+        ValueError: Names the dtype, if it is neither int32 nor int64.
+    """
+    check_tensors(**{name: ids})
+    if ids.dtype not in (torch.int32, torch.int64):
+        raise ValueError(f"{name} must be int32 or int64, not {ids.dtype}: convert it by .long()")
 
 
 def check_range(

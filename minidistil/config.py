@@ -9,67 +9,31 @@ Source: Sanh et al. 2019, arXiv 1910.01108, and transformers' DistilBertConfig.
 
 import copy
 import dataclasses
-import functools
-import operator
 import os
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
+from minidistil.aliases import ALIASES, accept_aliases, alias, numbered_labels
 from minidistil.checkpoints.files import read_json, staged, write_json
 from minidistil.checkpoints.hub import resolve_file
 
-T = TypeVar("T")
-
-ALIASES = {
-    "hidden_size": "dim",
-    "num_attention_heads": "n_heads",
-    "num_hidden_layers": "n_layers",
-    "torch_dtype": "dtype",
-}
 ACTIVATIONS = ("gelu", "relu", "silu", "swish", "gelu_new", "gelu_pytorch_tanh")
+DTYPES = ("float32", "float16", "bfloat16", "float64")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
-UNSAVED = ("attn_implementation", "extra")  # no fields of a config.json
+UNSAVED = ("attn_implementation", "layer_ops", "extra")  # no fields of a config.json
 _POSITIVE = ("vocab_size", "max_position_embeddings", "n_layers", "n_heads", "dim", "hidden_dim")
 _PROBABILITIES = ("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout")
 
 
-def _alias(name: str) -> Any:
-    get, doc = operator.attrgetter(name), f"Another name of `{name}`."
-    return property(get, lambda self, value: setattr(self, name, value), doc=doc)
+def _integer_keys(values: Any) -> Any:
+    """Undo what JSON does to integer keys; what is no dictionary is `validate`'s to refuse."""
+    if not isinstance(values, dict):
+        return values
+    return {int(k) if str(k).isdecimal() else k: value for k, value in values.items()}
 
 
-def _accept_aliases(cls: type[T]) -> type[T]:
-    """Let the constructor of a dataclass take the aliases and `num_labels` as well."""
-    init = cls.__init__
-
-    @functools.wraps(init)
-    def __init__(self: Any, *args: Any, **values: Any) -> None:
-        init(self, *args, **canonical_fields(values))
-
-    cls.__init__ = __init__
-    return cls
-
-
-def canonical_fields(values: dict[str, Any]) -> dict[str, Any]:
-    """Replace aliases by the fields they name and `num_labels` by an `id2label`."""
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        target = ALIASES.get(name, name)
-        if target in result and result[target] != value:
-            raise ValueError(f"{name}={value!r} contradicts {target}={result[target]!r}")
-        result[target] = value
-    count = result.pop("num_labels", None)
-    if count is not None:
-        if type(count) is not int or count < 1:
-            raise ValueError(f"num_labels must be a positive integer, not {count!r}")
-        names = result.setdefault("id2label", {i: f"LABEL_{i}" for i in range(count)})
-        if len(names) != count:
-            raise ValueError(f"num_labels={count} contradicts id2label={names!r}")
-    return result
-
-
-@_accept_aliases
+@accept_aliases
 @dataclass
 class DistilBertConfig:
     """The shape and behaviour of a DistilBERT.
@@ -102,9 +66,8 @@ class DistilBertConfig:
         label2id: The inverse; derived where None.
         problem_type: How a sequence classifier reads its labels; inferred from them where None.
         pruned_heads: Heads removed from each layer, numbered as before the pruning.
-        architectures: Class names saved with the weights.
-        dtype: Name of the weights' dtype, as saved.
-        attn_implementation: As in `set_attn_implementation`; this machine's choice, never on disk.
+        architectures, dtype: Class names, and the dtype of the weights, as saved.
+        attn_implementation, layer_ops: See `set_...`; this machine's choices, never on disk.
         extra: Fields of a config.json that DistilBERT does not know; kept and written back.
 
     Raises:
@@ -137,24 +100,21 @@ class DistilBertConfig:
     architectures: list[str] | None = None
     dtype: str | None = None
     attn_implementation: Any = "sdpa"
+    layer_ops: Any = "torch"
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("id2label", "pruned_heads"):
-            if not isinstance(getattr(self, name), dict):
-                raise ValueError(f"config.{name} must be a dictionary, not {getattr(self, name)!r}")
-        # JSON writes integer keys as strings.
-        self.id2label = {int(k): v for k, v in self.id2label.items()}
-        self.pruned_heads = {int(k): sorted(set(v)) for k, v in self.pruned_heads.items()}
+        self.id2label = _integer_keys(self.id2label)
+        self.pruned_heads = _integer_keys(self.pruned_heads)
+        self.validate()
+        self.pruned_heads = {i: sorted(set(heads)) for i, heads in self.pruned_heads.items()}
         if self.label2id is None:
             self.label2id = {name: i for i, name in self.id2label.items()}
-        self.dtype = self.dtype and str(self.dtype).removeprefix("torch.")
-        self.validate()
 
-    hidden_size = _alias("dim")
-    num_attention_heads = _alias("n_heads")
-    num_hidden_layers = _alias("n_layers")
-    torch_dtype = _alias("dtype")
+    hidden_size = alias("dim")
+    num_attention_heads = alias("n_heads")
+    num_hidden_layers = alias("n_layers")
+    torch_dtype = alias("dtype")
 
     @property
     def num_labels(self) -> int:
@@ -164,7 +124,7 @@ class DistilBertConfig:
     @num_labels.setter
     def num_labels(self, count: int) -> None:
         if count != len(self.id2label):
-            self.id2label = canonical_fields({"num_labels": count})["id2label"]
+            self.id2label = numbered_labels(count)
             self.label2id = {name: i for i, name in self.id2label.items()}
 
     def validate(self) -> None:
@@ -195,13 +155,22 @@ class DistilBertConfig:
         require(ok, "pad_token_id", f"null or an id below vocab_size={vocab}")
         chunk = self.chunk_size_feed_forward
         require(type(chunk) is int and chunk >= 0, "chunk_size_feed_forward", "0 or more")
-        problems = (None, *PROBLEM_TYPES)
-        require(self.problem_type in problems, "problem_type", f"one of {problems}")
-        ids = sorted(self.id2label)
-        require(ids == list(range(max(1, len(ids)))), "id2label", "a name for each of 0, 1, 2, ...")
+        for name, known in (("problem_type", PROBLEM_TYPES), ("dtype", DTYPES)):
+            require(getattr(self, name) in (None, *known), name, f"null or one of {known}")
+        classes = self.architectures
+        ok = classes is None or (isinstance(classes, list) and {*map(type, classes)} <= {str})
+        require(ok, "architectures", "null or a list of names")
+        for name in ("id2label", "label2id", "pruned_heads", "extra"):
+            value = getattr(self, name)
+            ok = isinstance(value, dict) or (value is None and name == "label2id")
+            require(ok, name, "a dictionary")
+        # By their text: neither True nor 1.0 is the number of a label.
+        ok = {*map(repr, self.id2label)} == {*map(repr, range(max(1, self.num_labels)))}
+        ok = ok and all(isinstance(label, Hashable) for label in self.id2label.values())
+        require(ok, "id2label", "a name for each of 0, 1, 2, ...")
         for layer, heads in self.pruned_heads.items():
-            ok = 0 <= layer < self.n_layers and len(heads) < self.n_heads
-            ok = ok and all(0 <= head < self.n_heads for head in heads)
+            ok = isinstance(heads, Collection) and {*map(type, (layer, *heads))} == {int}
+            ok = ok and layer in range(self.n_layers) and {*heads} < {*range(self.n_heads)}
             rule = f"layers below {self.n_layers}, heads below {self.n_heads}, not all of a layer"
             require(ok, "pruned_heads", rule)
 
@@ -246,5 +215,5 @@ class DistilBertConfig:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write config.json into `folder`, atomically."""
         self.validate()
-        with staged(Path(folder)) as scratch:
+        with staged(folder) as scratch:
             write_json(scratch / "config.json", self.to_dict())

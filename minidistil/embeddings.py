@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from minidistil.checks import check_range
 from minidistil.config import DistilBertConfig
 from minidistil.initialisation import initialise_parameter
+from minidistil.ops import TORCH, LayerOps
 
 LAYER_NORM_EPS = 1e-12  # BERT's; no field of the config
 
@@ -36,6 +37,7 @@ class Embeddings(nn.Module):
         input_ids: Int[Tensor, "*B"] | None,
         inputs_embeds: Float[Tensor, "*B D"] | None,
         position_ids: Int[Tensor, "*#B"],
+        ops: LayerOps = TORCH,
     ) -> Float[Tensor, "*B D"]:
         """Embed a padded (B, S) or packed (N,) batch.
 
@@ -43,28 +45,30 @@ class Embeddings(nn.Module):
             input_ids: Token ids; looked up unless `inputs_embeds` is given.
             inputs_embeds: Word embeddings, already looked up.
             position_ids: The place of each token, from 0.
+            ops: How the sum and its LayerNorm are computed.
 
         Raises:
             ValueError: A token id or position that the tables do not have.
         """
-        if inputs_embeds is None:
-            assert input_ids is not None
-            check_range(
-                "input_ids",
-                input_ids,
-                self.word_embeddings.num_embeddings,
-                "the tokenizer does not belong to this model, or the model needs "
-                "resize_token_embeddings(len(tokenizer))",
-            )
-            inputs_embeds = self.word_embeddings(input_ids)
+        words, positions = self.word_embeddings, self.position_embeddings
         check_range(
             "position_ids",
             position_ids,
-            self.position_embeddings.num_embeddings,
+            positions.num_embeddings,
             "truncate the input or call resize_position_embeddings",
         )
-        embedded = inputs_embeds + self.position_embeddings(position_ids)
-        return self.dropout(self.LayerNorm(embedded))
+        if inputs_embeds is not None:
+            places = positions(position_ids).expand_as(inputs_embeds)
+            return self.dropout(ops.add_layer_norm(inputs_embeds, places, self.LayerNorm))
+        assert input_ids is not None
+        check_range(
+            "input_ids",
+            input_ids,
+            words.num_embeddings,
+            "the tokenizer does not belong to this model, or the model needs "
+            "resize_token_embeddings(len(tokenizer))",
+        )
+        return self.dropout(ops.embed(input_ids, position_ids, words, positions, self.LayerNorm))
 
 
 def _table(rows: int, config: DistilBertConfig, padding_idx: int | None) -> nn.Embedding:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from minidistil.config import DistilBertConfig
+from minidistil.ops import TORCH, LayerOps
 
 gelu_tanh = partial(F.gelu, approximate="tanh")
 ACTIVATIONS = {
@@ -36,17 +37,20 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.chunk_size = config.chunk_size_feed_forward
 
-    def forward(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
+    def forward(
+        self, hidden: Float[Tensor, "*B D"], ops: LayerOps = TORCH
+    ) -> Float[Tensor, "*B D"]:
         """Apply the network to every position.
 
         With `chunk_size_feed_forward` = c, c positions at a time: the same numbers from
         S/c steps that each hold a c/S part of the (B, S, F) intermediate.
         """
         if self.chunk_size == 0:
-            return self._chunk(hidden)
+            return self._chunk(hidden, ops)
         # Dimension -2 is the sequence, padded or packed.
         chunks = hidden.split(self.chunk_size, dim=-2)
-        return torch.cat([self._chunk(chunk) for chunk in chunks], dim=-2)
+        return torch.cat([self._chunk(chunk, ops) for chunk in chunks], dim=-2)
 
-    def _chunk(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
-        return self.dropout(self.lin2(self.activation(self.lin1(hidden))))
+    def _chunk(self, hidden: Float[Tensor, "*B D"], ops: LayerOps) -> Float[Tensor, "*B D"]:
+        inner = ops.linear_activation(hidden, self.lin1, self.activation)
+        return self.dropout(self.lin2(inner))

@@ -9,10 +9,11 @@ Not here: loading, saving, resizing, pruning (`pretrained.py`, which every model
 import torch
 from torch import Tensor
 
+from minidistil.checks import check_ids, check_tensors, values_are_visible
 from minidistil.config import DistilBertConfig
 from minidistil.embeddings import Embeddings
 from minidistil.masks import attention_mask_for, head_masks_for
-from minidistil.ops import resolve_attention
+from minidistil.ops import resolve_attention, resolve_layer_ops
 from minidistil.outputs import BaseModelOutput
 from minidistil.packing import check_packing, packed_positions
 from minidistil.pretrained import DistilBertPreTrainedModel
@@ -51,15 +52,17 @@ class DistilBertModel(DistilBertPreTrainedModel):
         """Encode a padded or a packed batch.
 
         Args:
-            input_ids: Token ids, (B, S), or (N,) with `cu_seqlens`.
+            input_ids: Token ids, int32 or int64, (B, S), or (N,) with `cu_seqlens`.
             attention_mask: (B, S), nonzero = real token; or broadcastable to (B, H, S, S),
                 boolean (True = attend) or float (added to the scores). None: attend everywhere.
             inputs_embeds: (B, S, D) or (N, D), in place of `input_ids`.
-            position_ids: (B, S) or (1, S), or (N,); 0, 1, 2, ... in each sequence where None.
+            position_ids: int32 or int64, (B, S) or (1, S), or (N,); where None, 0, 1, 2, ... in
+                each sequence.
             head_mask: (H,) or (L, H), a factor for each head's context.
             token_type_ids: Accepted and ignored: DistilBERT has no segments.
             cu_seqlens: int32 (B+1,), rising from 0 to N: a packed batch without padding.
-            max_seqlen: The longest sequence of the packed batch; computed where None.
+            max_seqlen: Length of the longest sequence of the packed batch, or an upper bound,
+                which spares a GPU the wait for it; computed where None.
             output_hidden_states: Return all L + 1 of them; where None, the config decides.
             output_attentions: Return the L weights (B, H, S, S); where None, the config decides.
             return_dict: False returns a tuple; where None, the config decides.
@@ -68,20 +71,33 @@ class DistilBertModel(DistilBertPreTrainedModel):
             `last_hidden_state`, (B, S, D) or (N, D), and what else was asked for.
 
         Raises:
-            ValueError: Shapes that do not fit one another; ids, positions or a length that the
-                tables do not have; weights asked of an implementation that has none.
+            TypeError: A list or an array in place of a tensor.
+            ValueError: Shapes that do not fit one another; ids or positions of another dtype; ids,
+                positions or a length that the tables do not have; weights asked of an
+                implementation that has none.
         """
+        check_tensors(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            position_ids=position_ids,
+            head_mask=head_mask,
+            cu_seqlens=cu_seqlens,
+        )
         config, packed = self.config, cu_seqlens is not None
         shape, device = _input_shape(input_ids, inputs_embeds, packed, config.dim)
         if cu_seqlens is not None:
             if attention_mask is not None:
                 raise ValueError("give attention_mask or cu_seqlens, not both: one of them pads")
             longest = check_packing(cu_seqlens, max_seqlen, shape[0])
+            exact = max_seqlen is None or values_are_visible(cu_seqlens)
+        elif max_seqlen is not None:
+            raise ValueError(f"max_seqlen={max_seqlen} is of a packed batch: give cu_seqlens too")
         else:
-            longest = shape[1]
+            longest, exact = shape[1], True
             attention_mask = attention_mask_for(attention_mask, shape[0], longest, config.n_heads)
         if position_ids is None:
-            if longest > config.max_position_embeddings:
+            if exact and longest > config.max_position_embeddings:
                 raise ValueError(
                     f"a sequence of {longest} tokens is longer than max_position_embeddings="
                     f"{config.max_position_embeddings}: truncate it (tokenizer(..., "
@@ -96,8 +112,10 @@ class DistilBertModel(DistilBertPreTrainedModel):
             raise ValueError(
                 f"position_ids has shape {tuple(position_ids.shape)}, the input {shape}"
             )
+        check_ids("position_ids", position_ids)
 
-        hidden = self.embeddings(input_ids, inputs_embeds, position_ids)
+        ops = resolve_layer_ops(config.layer_ops)
+        hidden = self.embeddings(input_ids, inputs_embeds, position_ids, ops)
         hidden, states, attentions = self.transformer(
             hidden,
             resolve_attention(config.attn_implementation),
@@ -107,6 +125,7 @@ class DistilBertModel(DistilBertPreTrainedModel):
             longest,
             _chosen(output_hidden_states, config.output_hidden_states),
             _chosen(output_attentions, config.output_attentions),
+            ops,
         )
         output = BaseModelOutput(hidden, tuple(states) or None, tuple(attentions) or None)
         return self.returned(output, return_dict)
@@ -122,12 +141,6 @@ def _input_shape(
     """The (B, S) or (N,) of the one input that was given, and its device."""
     if (input_ids is None) == (inputs_embeds is None):
         raise ValueError("give exactly one of input_ids and inputs_embeds")
-    given = input_ids if inputs_embeds is None else inputs_embeds
-    if not isinstance(given, Tensor):
-        raise TypeError(
-            f"the input is a {type(given).__name__}, not a tensor: tokenizer(..., "
-            'return_tensors="pt") makes tensors'
-        )
     expected = "(tokens" if packed else "(batch, length"
     lead = 1 if packed else 2
     if inputs_embeds is not None:
@@ -139,6 +152,5 @@ def _input_shape(
     shape = tuple(input_ids.shape)
     if len(shape) != lead:
         raise ValueError(f"input_ids has shape {shape}, expected {expected})")
-    if input_ids.is_floating_point() or input_ids.dtype == torch.bool:
-        raise ValueError(f"input_ids must be integers, not {input_ids.dtype}")
+    check_ids("input_ids", input_ids)
     return shape, input_ids.device

@@ -17,7 +17,16 @@ from torch import Tensor
 
 @dataclass(eq=False)
 class ModelOutput(Mapping[str, Any]):
-    """A dataclass of tensors that also behaves as a mapping and a tuple of its fields."""
+    """A dataclass of tensors that also behaves as a mapping and a tuple of its fields.
+
+    A mapping of the fields makes one, as keywords, `type(out)(**fields)`, or as the only argument,
+    `type(out)(fields)`, which is how accelerate rebuilds a mapping that it has moved or gathered.
+    """
+
+    def __post_init__(self) -> None:
+        first = getattr(self, dataclasses.fields(self)[0].name)
+        if isinstance(first, Mapping) and len(self) == 1:
+            self.__init__(**first)
 
     def __eq__(self, other: object) -> bool:
         # Mapping compares by value, which asks a tensor for its truth.

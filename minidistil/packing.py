@@ -15,12 +15,13 @@ def check_packing(cu_seqlens: Tensor, max_seqlen: int | None, total: int) -> int
     """Check the boundaries of a packed batch of `total` tokens.
 
     Returns:
-        The longest sequence's length: `max_seqlen`, or the computed one where it is None.
+        The longest sequence's length; where looking would cost a wait, `max_seqlen` if given,
+        which may be more.
 
     Raises:
         ValueError: Boundaries that do not rise from 0 to `total`, or a `max_seqlen` too small.
     """
-    if cu_seqlens.dim() != 1 or len(cu_seqlens) < 1 or cu_seqlens.dtype != torch.int32:
+    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 1 or cu_seqlens.dtype != torch.int32:
         raise ValueError(
             "cu_seqlens must be int32 of shape (sequences + 1,), not "
             f"{cu_seqlens.dtype} of shape {tuple(cu_seqlens.shape)}"
@@ -35,10 +36,10 @@ def check_packing(cu_seqlens: Tensor, max_seqlen: int | None, total: int) -> int
                 f"cu_seqlens must rise from 0 to the {total} tokens of the batch, "
                 f"but is {cu_seqlens.tolist()}"
             )
-    longest = int(lengths.max()) if len(lengths) else 0
+    longest = int(lengths.max()) if lengths.shape[0] else 0
     if max_seqlen is not None and max_seqlen < longest:
         raise ValueError(f"max_seqlen is {max_seqlen}, but the longest sequence has {longest}")
-    return longest if max_seqlen is None else max_seqlen
+    return longest
 
 
 def packed_positions(cu_seqlens: Int[Tensor, " ends"], total: int) -> Int[Tensor, " N"]:

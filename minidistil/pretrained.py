@@ -4,6 +4,7 @@ Abstract: `model.py` and `heads/` inherit from it. The work behind `from_pretrai
 `save_pretrained` is done in `checkpoints/`.
 """
 
+import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
+from minidistil.aliases import canonical_fields
 from minidistil.config import DistilBertConfig
 from minidistil.embeddings import set_sinusoidal_positions
 from minidistil.initialisation import initialise_parameter
-from minidistil.ops import AttentionImpl, resolve_attention
+from minidistil.ops import AttentionImpl, LayerOps, resolve_attention, resolve_layer_ops
 from minidistil.outputs import ModelOutput
 from minidistil.resizing import prune_heads, resize_positions, resize_tokens
 
@@ -26,13 +28,21 @@ if TYPE_CHECKING:
 
 
 class DistilBertPreTrainedModel(nn.Module):
-    """Base of all models. A subclass builds its modules, then calls `initialise`."""
+    """Base of all models. A subclass builds its modules, then calls `initialise`.
+
+    Attributes:
+        config: The model's own copy of the config it was built from.
+    """
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__()
         config.validate()
-        resolve_attention(config.attn_implementation)
-        self.config = config
+        implementation = config.attn_implementation
+        resolve_attention(implementation)
+        resolve_layer_ops(config.layer_ops)
+        # A copy, so that surgery on this model leaves others of the same config alone. The
+        # implementation stays itself: it may be an object with a state.
+        self.config = copy.deepcopy(config, {id(implementation): implementation})
 
     @property
     def encoder(self) -> "DistilBertModel":
@@ -102,8 +112,8 @@ class DistilBertPreTrainedModel(nn.Module):
         """
         from minidistil.checkpoints.loading import load_model, warn_of
 
-        if dtype is not None and torch_dtype is not None and dtype != torch_dtype:
-            raise ValueError(f"dtype={dtype!r} contradicts torch_dtype={torch_dtype!r}")
+        dtypes = {"dtype": dtype, "torch_dtype": torch_dtype}
+        dtypes = canonical_fields({name: given for name, given in dtypes.items() if given})
         where = {
             "revision": revision,
             "cache_dir": cache_dir,
@@ -116,7 +126,7 @@ class DistilBertPreTrainedModel(nn.Module):
             cls,
             name_or_path,
             where=where,
-            dtype=dtype or torch_dtype or "auto",
+            dtype=dtypes.get("dtype", "auto"),
             device=device,
             ignore_mismatched_sizes=ignore_mismatched_sizes,
             config_fields=config_fields,
@@ -130,7 +140,7 @@ class DistilBertPreTrainedModel(nn.Module):
         """Write config.json and model.safetensors into `folder`, atomically."""
         from minidistil.checkpoints.saving import save_model
 
-        save_model(self, Path(folder))
+        save_model(self, folder)
 
     # -- Embeddings ----------------------------------------------------------------------------
 
@@ -139,7 +149,14 @@ class DistilBertPreTrainedModel(nn.Module):
         return self.encoder.embeddings.word_embeddings
 
     def set_input_embeddings(self, embedding: nn.Embedding) -> None:
-        """Replace the word embedding; V of the config and a masked-LM projector follow."""
+        """Replace the word embedding; V of the config and a masked-LM projector follow.
+
+        Raises:
+            ValueError: It is no embedding, or not `config.dim` wide.
+        """
+        dim = self.config.dim
+        if not isinstance(embedding, nn.Embedding) or embedding.embedding_dim != dim:
+            raise ValueError(f"{embedding} does not fit: expected nn.Embedding(tokens, {dim})")
         self.resize_token_embeddings(embedding.num_embeddings)
         self.encoder.embeddings.word_embeddings = embedding
         self.tie_weights()
@@ -147,6 +164,14 @@ class DistilBertPreTrainedModel(nn.Module):
     def get_output_embeddings(self) -> nn.Linear | None:
         """The masked-LM projector, or None for a model without one."""
         return None
+
+    def set_output_embeddings(self, projector: nn.Linear) -> None:
+        """Replace the masked-LM projector.
+
+        Raises:
+            TypeError: The model has none.
+        """
+        raise TypeError(f"{type(self).__name__} has no projector; DistilBertForMaskedLM has")
 
     def get_position_embeddings(self) -> nn.Embedding:
         """The position embedding."""
@@ -181,6 +206,19 @@ class DistilBertPreTrainedModel(nn.Module):
         """
         resolve_attention(attn_implementation)
         self.config.attn_implementation = attn_implementation
+
+    def set_layer_ops(self, layer_ops: str | LayerOps) -> None:
+        """Choose how the layers between the matrix products are computed.
+
+        Args:
+            layer_ops: "torch", "triton" or a `LayerOps`. With "triton" and labels, a masked
+                language model in training returns its loss but no logits: they are never stored.
+
+        Raises:
+            ValueError: An unknown name, or "triton" where Triton is not installed.
+        """
+        resolve_layer_ops(layer_ops)
+        self.config.layer_ops = layer_ops
 
     def gradient_checkpointing_enable(self) -> None:
         """Recompute each block in the backward pass: less memory, a third more time."""

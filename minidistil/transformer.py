@@ -19,7 +19,7 @@ from minidistil.attention import MultiHeadSelfAttention
 from minidistil.config import DistilBertConfig
 from minidistil.embeddings import LAYER_NORM_EPS
 from minidistil.feed_forward import FeedForward
-from minidistil.ops import AttentionImpl
+from minidistil.ops import TORCH, AttentionImpl, LayerOps
 
 
 class TransformerBlock(nn.Module):
@@ -41,13 +41,14 @@ class TransformerBlock(nn.Module):
         cu_seqlens: Int[Tensor, " ends"] | None = None,
         max_seqlen: int = 0,
         need_weights: bool = False,
+        ops: LayerOps = TORCH,
     ) -> tuple[Float[Tensor, "*B D"], Float[Tensor, "..."] | None]:
         """Transform hidden states; arguments and errors as in `MultiHeadSelfAttention`."""
         attended, weights = self.attention(
             hidden, attend, mask, head_mask, cu_seqlens, max_seqlen, need_weights
         )
-        hidden = self.sa_layer_norm(hidden + attended)
-        hidden = self.output_layer_norm(hidden + self.ffn(hidden))
+        hidden = ops.add_layer_norm(attended, hidden, self.sa_layer_norm)
+        hidden = ops.add_layer_norm(self.ffn(hidden, ops), hidden, self.output_layer_norm)
         return hidden, weights
 
 
@@ -74,6 +75,7 @@ class Transformer(nn.Module):
         max_seqlen: int,
         output_hidden_states: bool,
         output_attentions: bool,
+        ops: LayerOps = TORCH,
     ) -> tuple[Float[Tensor, "*B D"], list[Tensor], list[Tensor]]:
         """Run the blocks.
 
@@ -86,6 +88,7 @@ class Transformer(nn.Module):
             max_seqlen: Its longest sequence.
             output_hidden_states: Collect the embeddings and what each block returns.
             output_attentions: Collect the attention weights.
+            ops: How the layers between the matrix products are computed.
 
         Returns:
             The last hidden states, the L + 1 collected ones or [], the L weights or [].
@@ -96,7 +99,7 @@ class Transformer(nn.Module):
             if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
                 run = partial(checkpoint, block, use_reentrant=False)
             hidden, weights = run(
-                hidden, attend, mask, head_mask, cu_seqlens, max_seqlen, output_attentions
+                hidden, attend, mask, head_mask, cu_seqlens, max_seqlen, output_attentions, ops
             )
             if output_hidden_states:
                 states.append(hidden)

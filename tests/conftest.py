@@ -5,10 +5,19 @@ import os
 # Before huggingface_hub and transformers are imported: nothing here may depend on the network.
 # `pytest -m hub` runs the published values of the hub's checkpoints and needs it.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# NumPy's BLAS, with which Triton's interpreter multiplies, is 9 times slower on tiles of 128 with
+# two threads than with one. Read when numpy is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import torch
+
+# Before triton is imported: without a GPU the kernels run in its interpreter, and the same tests
+# run compiled where there is one.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import hypothesis
 import pytest
-import torch
 import transformers
 
 SEED = 20191002

@@ -1,12 +1,13 @@
 """Value checks look at values only where that is free."""
 
+import numpy
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from minidistil import DistilBertConfig, DistilBertModel
-from minidistil.checks import check_range, values_are_visible
+from minidistil.checks import check_ids, check_range, check_tensors, values_are_visible
 
 
 @pytest.mark.parametrize("value", [-1, 5])
@@ -15,7 +16,17 @@ def test_the_wrong_value_is_named(value):
         check_range("ids", torch.tensor([0, value, 4]), 5, "do this")
 
 
+@pytest.mark.parametrize(
+    "dtype", [torch.uint8, torch.int8, torch.int16, torch.bool, torch.float32, torch.uint32]
+)
+def test_ids_of_another_dtype(dtype):
+    with pytest.raises(ValueError, match=rf"ids must be int32 or int64, not {dtype}: .*\.long\(\)"):
+        check_ids("ids", torch.ones(2, dtype=dtype))
+
+
 def test_what_passes():
+    check_ids("ids", torch.ones(2, dtype=torch.int32))
+    check_ids("ids", torch.ones(2, dtype=torch.int64, device="meta"))
     check_range("ids", torch.tensor([0, -100, 4]), 5, "", ignored=-100)
     check_range("ids", torch.tensor([0, 10**9]), None, "")
     check_range("ids", torch.tensor([], dtype=torch.long), 5, "")
@@ -50,3 +61,15 @@ def test_torch_func_and_fake_tensors_and_make_fx():
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fake = model(mode.from_tensor(ids), mode.from_tensor(mask))[0]
     assert fake.shape == (3, 4, 8)
+
+
+@pytest.mark.parametrize("value", [[1], 5, numpy.zeros(1), (torch.zeros(1),)])
+def test_what_is_no_tensor(value):
+    check_tensors(a=None, b=torch.zeros(1), c=torch.nn.Parameter(torch.zeros(1)))
+    message = (
+        rf"mask is a {type(value).__name__}, not a tensor: .* torch\.tensor\(\.\.\.\) makes one"
+    )
+    with pytest.raises(TypeError, match=message):
+        check_tensors(ids=None, mask=value)
+    with pytest.raises(TypeError, match="mask is a"):
+        check_ids("mask", value)

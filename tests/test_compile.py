@@ -1,4 +1,4 @@
-"""torch.compile and torch.export: no graph break, dynamic shapes, the same numbers.
+"""torch.compile, torch.export, torch.jit.trace: no graph break, dynamic shapes, the same numbers.
 
 They run in a process of their own: this one checks shapes with an import hook, which Dynamo can't
 trace.
@@ -51,6 +51,21 @@ ids, mask = batch(3, 7)
 torch.testing.assert_close(exported(ids, mask)[0], model(ids, mask)[0], rtol=0, atol=1e-6)
 print("same")
 """
+TRACE = """
+model = build(CLS)
+ids, mask = batch(3, 7)
+try:
+    torch.jit.trace(model, (ids, mask))
+except RuntimeError as error:
+    assert "tuples of tensors" in str(error) and "value of type BaseModelOutput" in str(error)
+else:
+    raise AssertionError("torch.jit.trace takes typed results now: say so in docs/api/model.md")
+model.config.return_dict = False
+traced = torch.jit.trace(model, (ids, torch.ones_like(mask)))
+ids, mask = batch(2, 33)
+torch.testing.assert_close(traced(ids, mask), model(ids, mask), rtol=0, atol=1e-6)
+print("same")
+"""
 
 
 def run(program):
@@ -69,3 +84,7 @@ def test_compile_has_no_graph_break(cls):
 @pytest.mark.parametrize("cls", ["DistilBertModel", "DistilBertForSequenceClassification"])
 def test_export_with_dynamic_shapes(cls):
     run(f"CLS = {cls!r}\n" + EXPORT)
+
+
+def test_tracing_takes_tuples():
+    run("CLS = 'DistilBertModel'\n" + TRACE)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import minidistil
 from minidistil import DistilBertConfig, DistilBertModel
-from tests.helpers.reference import CLASSES, POSITIONS, VOCAB, amplify, pair
+from minidistil.ops import AttentionImpl
+from minidistil.ops.attention import eager
+from tests.helpers.reference import CLASSES, POSITIONS, VOCAB, amplify, labels, pair
 from tests.helpers.tolerances import assert_close
 
 FIRST = ["self", "input_ids", "attention_mask", "inputs_embeds"]
@@ -61,7 +63,16 @@ IDS = torch.zeros(2, 5, dtype=torch.long)
         ({}, "exactly one of input_ids and inputs_embeds"),
         ({"input_ids": IDS, "inputs_embeds": torch.zeros(2, 5, 32)}, "exactly one"),
         ({"input_ids": IDS[0]}, r"input_ids has shape \(5,\), expected \(batch, length\)"),
-        ({"input_ids": IDS.float()}, "input_ids must be integers, not torch.float32"),
+        (
+            {"input_ids": IDS.float()},
+            r"input_ids must be int32 .*, not torch.float32: .*\.long\(\)",
+        ),
+        ({"input_ids": IDS.short()}, "input_ids must be int32 or int64, not torch.int16"),
+        ({"input_ids": IDS.byte()}, "input_ids must be int32 or int64, not torch.uint8"),
+        (
+            {"input_ids": IDS, "position_ids": IDS.float()},
+            "position_ids must be int32 or int64, not torch.float32",
+        ),
         ({"inputs_embeds": torch.zeros(2, 5, 31)}, r"\(2, 5, 31\), expected \(batch, length, 32\)"),
         ({"input_ids": IDS + VOCAB}, f"input_ids holds {VOCAB}, expected 0 to {VOCAB - 1}"),
         (
@@ -119,6 +130,8 @@ def test_non_contiguous_and_int32_ids():
         expected = model(ids.contiguous())[0]
         assert torch.equal(model(ids)[0], expected)
         assert torch.equal(model(ids.int())[0], expected)
+        positions = torch.arange(5, dtype=torch.int32)[None]
+        assert torch.equal(model(ids, position_ids=positions)[0], expected)
 
 
 @pytest.fixture(scope="module")
@@ -180,12 +193,39 @@ def test_packed_is_padded(model, case):
         assert_close(packed, model(ids, mask)[0][mask])
 
 
-def test_a_list_is_no_tensor():
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize(
+    "name", ["input_ids", "attention_mask", "inputs_embeds", "position_ids", "head_mask"]
+)
+def test_a_list_is_no_tensor(cls, name):
+    _, model = pair(cls, "k16")
+    ids = IDS[:, None] if cls == "DistilBertForMultipleChoice" else IDS
+    given = {} if name == "inputs_embeds" else {"input_ids": ids}
+    with pytest.raises(TypeError, match=rf"^{name} is a list, not a tensor: tokenizer"):
+        model(**given | {name: [1, 1]})
+
+
+def test_a_list_is_no_packing():
     _, model = pair("DistilBertModel", "k16")
-    with pytest.raises(
-        TypeError, match=r'a list, not a tensor: tokenizer\(..., return_tensors="pt"'
-    ):
-        model([[1, 2]])
+    with pytest.raises(TypeError, match="^cu_seqlens is a list, not a tensor: tokenizer"):
+        model(IDS[0], cu_seqlens=[0, 5])
+
+
+@pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls != "DistilBertModel"])
+def test_labels_in_a_list_are_no_tensor(cls):
+    _, model = pair(cls, "k16")
+    ids = IDS[:, None] if cls == "DistilBertForMultipleChoice" else IDS
+    given = {name: [0, 0] for name in labels(cls)}
+    with pytest.raises(TypeError, match=rf"^{next(iter(given))} is a list, not a tensor"):
+        model(ids, **given)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_max_seqlen_without_a_packed_batch(cls):
+    _, model = pair(cls, "k16")
+    ids = IDS[:, None] if cls == "DistilBertForMultipleChoice" else IDS
+    with pytest.raises(ValueError, match="max_seqlen=2 is of a packed batch: give cu_seqlens too"):
+        model(ids, max_seqlen=2)
 
 
 def test_packed_positions_are_one_a_token():
@@ -194,3 +234,30 @@ def test_packed_positions_are_one_a_token():
     for wrong in (torch.tensor(0), torch.tensor([0])):
         with pytest.raises(ValueError, match=r"position_ids has shape .*, the input \(4,\)"):
             model(torch.zeros(4).long(), position_ids=wrong, cu_seqlens=cu_seqlens)
+
+
+def test_max_seqlen_may_be_more_than_the_model_takes():
+    """It is an upper bound; what must fit is the longest sequence."""
+    _, model = pair("DistilBertModel", "k16")
+    ids, cu_seqlens = torch.randint(VOCAB, (7,)), torch.tensor([0, 5, 7], dtype=torch.int32)
+    expected = model(ids, cu_seqlens=cu_seqlens)[0]
+    assert torch.equal(model(ids, cu_seqlens=cu_seqlens, max_seqlen=POSITIONS + 1)[0], expected)
+    cu_seqlens = torch.tensor([0, POSITIONS + 1], dtype=torch.int32)
+    with pytest.raises(ValueError, match="25 tokens is longer than max_position_embeddings=24"):
+        model(torch.zeros(25).long(), cu_seqlens=cu_seqlens, max_seqlen=99)
+
+
+def test_max_seqlen_may_be_more_where_no_length_can_be_seen():
+    """On the meta device, as on a GPU, nothing but `max_seqlen` is known."""
+    seen = []
+
+    def packed(query, key, value, cu_seqlens, max_seqlen, **_):
+        seen.append(max_seqlen)
+        return query
+
+    _, model = pair("DistilBertModel", "k16")
+    model.to("meta").set_attn_implementation(AttentionImpl(eager, packed))
+    ids = torch.zeros(7, dtype=torch.long, device="meta")
+    cu_seqlens = torch.zeros(3, dtype=torch.int32, device="meta")
+    assert model(ids, cu_seqlens=cu_seqlens, max_seqlen=99)[0].shape == (7, 32)
+    assert seen == [99]

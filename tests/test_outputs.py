@@ -1,5 +1,7 @@
 """Typed results: attribute, name, index; None skipped; pytree."""
 
+import dataclasses
+
 import pytest
 import torch
 import transformers.modeling_outputs
@@ -30,6 +32,20 @@ def test_reading():
         output["loss"]
     with pytest.raises(IndexError):
         output[2]
+
+
+@pytest.mark.parametrize("cls", outputs.ModelOutput.__subclasses__())
+def test_a_mapping_makes_it_again(cls):
+    """As the one argument, as accelerate does it, or as keywords; all fields or only some."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    for count in range(1, len(names) + 1):
+        output = cls(**{name: torch.ones(i + 1) for i, name in enumerate(names[:count])})
+        for again in (cls(dict(output)), cls(output), cls(**output)):
+            assert again is not output and type(again) is cls
+            assert list(again) == names[:count]
+            assert all(again[name] is output[name] for name in names[:count])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'pooled'"):
+        cls({"pooled": torch.ones(1)})
 
 
 def test_comparing_and_hashing_look_at_identity():

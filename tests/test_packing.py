@@ -11,10 +11,11 @@ def test_positions_start_again():
     assert packed_positions(cu_seqlens, 5).tolist() == [0, 1, 2, 0, 1]
 
 
-def test_the_longest_is_computed():
+def test_the_longest_is_computed_where_looking_is_free():
     cu_seqlens = torch.tensor([0, 3, 3, 5], dtype=torch.int32)
     assert check_packing(cu_seqlens, None, 5) == 3
-    assert check_packing(cu_seqlens, 9, 5) == 9
+    assert check_packing(cu_seqlens, 9, 5) == 3
+    assert check_packing(cu_seqlens.to("meta"), 9, 5) == 9
 
 
 def test_first_tokens():

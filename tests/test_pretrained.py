@@ -25,10 +25,10 @@ def test_embeddings_can_be_read_and_replaced(cls):
         assert model.vocab_projector.weight is new.weight
         model.set_output_embeddings(nn.Linear(32, VOCAB))
         assert model.vocab_projector.weight is not new.weight
-        model.tie_weights()
-        assert model.vocab_projector.weight is new.weight
     else:
         assert model.get_output_embeddings() is None
+        with pytest.raises(TypeError, match=f"{cls} has no projector; DistilBertForMaskedLM has"):
+            model.set_output_embeddings(nn.Linear(32, VOCAB))
 
 
 def test_untied():
@@ -85,5 +85,45 @@ def test_a_word_embedding_of_another_size():
     assert model.vocab_projector.weight is new.weight
     assert model(torch.tensor([[VOCAB + 8]])).logits.shape == (1, 1, VOCAB + 9)
     assert model.config.vocab_size == VOCAB + 9
-    with pytest.raises(ValueError, match=f"{VOCAB} tokens does not fit vocab_size={VOCAB + 9}"):
-        model.set_output_embeddings(nn.Linear(32, VOCAB))
+
+
+@pytest.mark.parametrize("new", [nn.Embedding(VOCAB, 16), nn.Linear(32, VOCAB)])
+def test_what_cannot_be_the_word_embedding(new):
+    _, model = pair("DistilBertForMaskedLM", "k16")
+    old = model.get_input_embeddings()
+    with pytest.raises(ValueError, match=r"\) does not fit: expected nn\.Embedding\(tokens, 32\)"):
+        model.set_input_embeddings(new)
+    assert model.get_input_embeddings() is old and model.config.vocab_size == VOCAB
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_two_models_of_one_config_do_not_see_each_other(cls):
+    config = DistilBertConfig(
+        vocab_size=VOCAB, dim=8, n_heads=2, hidden_dim=5, n_layers=1, extra={"note": ["one"]}
+    )
+    before = config.to_dict()
+    one, other = getattr(minidistil, cls)(config), getattr(minidistil, cls)(config)
+    one.resize_token_embeddings(VOCAB + 9)
+    one.resize_position_embeddings(7)
+    one.prune_heads({0: [1]})
+    one.set_attn_implementation("eager")
+    one.config.label2id["LABEL_1"] = 0
+    one.config.extra["note"].append("two")
+    for seen in (config, other.config, other.encoder.config):
+        assert seen.to_dict() == before and seen.attn_implementation == "sdpa"
+    assert one.encoder.config is one.config and one.config.vocab_size == VOCAB + 9
+
+
+def test_an_implementation_with_a_state_is_not_copied():
+    class Counting:
+        calls = 0
+
+        def __call__(self, *args, **options):
+            self.calls += 1
+            return eager(*args, **options)
+
+    counting = Counting()
+    fields = {"vocab_size": VOCAB, "dim": 8, "n_heads": 2, "hidden_dim": 5, "n_layers": 3}
+    config = DistilBertConfig(**fields, attn_implementation=counting)
+    minidistil.DistilBertForMaskedLM(config)(torch.tensor([[1, 2]]))
+    assert counting.calls == 3

@@ -12,7 +12,8 @@ What a script has to keep to:
 - A cell that draws says in words what each picture shows, one comment a picture, in order:
   `# alt: ...`. It may go on in comment lines indented by two spaces or more, and does not appear
   on the page.
-- No cell fails, none reaches for the network, none prints a path of the machine it runs on.
+- No cell fails, none reaches for the network, none prints a path of the machine it runs on or the
+  address of an object, which is another one in every run.
 
 *Not here*: HTML output (a page shows text and PNG pictures), and what a script writes to stderr,
 such as warnings and progress bars: that goes to the stderr of this program.
@@ -55,6 +56,7 @@ del refuse_network
 """
 
 _ALT = re.compile(r"^# alt: *(.+(?:\n#  +.+)*)\n?", re.MULTILINE)
+_ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9A-Fa-f]+>")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -80,7 +82,7 @@ def build() -> list[Path]:
 
     Raises:
         TutorialError: A cell fails, a picture has no alternative text, there is no title, or the
-            output shows a path of this machine.
+            output shows a path of this machine or the address of an object.
     """
     pages, executed = CACHE / "pages", CACHE / "executed"
     shutil.rmtree(pages, ignore_errors=True)
@@ -163,12 +165,9 @@ def _code(script: Path, cell: NotebookNode, pictures: list[bytes]) -> list[str]:
     alts = [re.sub(r"\s*\n#\s*", " ", alt) for alt in _ALT.findall(cell.source)]
     parts = [_fence("python", _ALT.sub("", cell.source))]
     drawn = 0
-    for output in cell.outputs:
+    for output in _outputs(script, cell):
         if output.output_type == "stream":
-            if output.name == "stderr":
-                print(f"{script.name}: {output.text}", file=sys.stderr)
-            else:
-                parts.append(_text(script, output.text))
+            parts.append(_text(script, output.text))
         elif output.output_type not in ("display_data", "execute_result"):
             raise TutorialError(f"{script.name}: a page can't show output {output.output_type!r}")
         elif "image/png" in output.data:
@@ -188,10 +187,28 @@ def _code(script: Path, cell: NotebookNode, pictures: list[bytes]) -> list[str]:
     return parts
 
 
+def _outputs(script: Path, cell: NotebookNode) -> list[NotebookNode]:
+    """What a cell shows; text that the kernel cut in two where it flushed is joined again."""
+    outputs: list[NotebookNode] = []
+    for output in cell.outputs:
+        if output.output_type == "stream" and output.name == "stderr":
+            print(f"{script.name}: {output.text}", file=sys.stderr)
+        elif outputs and output.output_type == outputs[-1].output_type == "stream":
+            outputs[-1].text += output.text
+        else:
+            outputs.append(output)
+    return outputs
+
+
 def _text(script: Path, text: str) -> str:
     for path in (str(ROOT), sys.prefix):
         if path in text:
             raise TutorialError(f"{script.name}: the output shows {path}, a path of this machine")
+    if address := _ADDRESS.search(text):
+        raise TutorialError(
+            f"{script.name}: the output shows {address.group()}, an address that changes with "
+            "every run: print something else of the object"
+        )
     return _fence("{ .text .output .no-copy }", _ANSI.sub("", text))
 
 

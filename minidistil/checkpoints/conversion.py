@@ -43,12 +43,13 @@ CONFIG_FIELDS = {
     "tie_word_embeddings": "tie_word_embeddings",
     "id2label": "id2label",
     "label2id": "label2id",
+    "dtype": "dtype",
+    "torch_dtype": "torch_dtype",
 }
-# Parts of a name, replaced in this order; what follows them is weight or bias.
+# Parts of a name, replaced in this order; what follows them is weight or bias (or gamma or beta,
+# the older names, which `build_model` knows).
 NAMES = {
     "bert.": "",
-    ".gamma": ".weight",
-    ".beta": ".bias",
     "encoder.layer.": "transformer.layer.",
     "attention.self.query.": "attention.q_lin.",
     "attention.self.key.": "attention.k_lin.",
@@ -96,7 +97,6 @@ def convert_bert(
         config = DistilBertConfig.from_dict(fields)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    config.dtype = source.get("dtype") or source.get("torch_dtype")
     weights = {_renamed(old): tensor for old, tensor in read_weights(name_or_path, **where).items()}
     if SEGMENTS not in weights or POSITIONS not in weights:
         raise ValueError(f"{str(name_or_path)!r} lacks BERT's segment or position embeddings")
@@ -111,7 +111,10 @@ def convert_bert(
         cls = DistilBertForQuestionAnswering
     elif source.get("architectures") == ["BertForTokenClassification"]:
         cls = DistilBertForTokenClassification
-    model, info = build_model(cls, config, weights)
+    try:
+        model, info = build_model(cls, config, weights)
+    except ValueError as error:
+        raise ValueError(f"{str(name_or_path)!r}: {error}") from error
     if info["missing_keys"]:
         raise ValueError(f"{str(name_or_path)!r} lacks BERT's {', '.join(info['missing_keys'])}")
     return model, info["unexpected_keys"]

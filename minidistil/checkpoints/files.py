@@ -12,7 +12,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def staged(folder: str | Path) -> Iterator[Path]:
+def staged(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Collect files in a scratch folder, then move them into `folder`, each in one atomic step.
 
     All the slow and fallible work (writing, flushing to disk) happens in the scratch folder. Only
@@ -27,14 +27,24 @@ def staged(folder: str | Path) -> Iterator[Path]:
         The scratch folder, inside `folder`, so that a rename never crosses file systems.
 
     Raises:
+        ValueError: `folder` is empty; "." is the current folder.
         NotADirectoryError: `folder` is an existing file.
+        FileNotFoundError: It, or a parent, is a link to a folder that is not there.
         OSError: A name is taken by something else than a file: a folder, a pipe, a device. (A link
             is replaced; the file that it points to stays as it is.)
     """
+    if not os.fspath(folder):
+        raise ValueError("'' is no folder to write into; for the current one pass '.'")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; a checkpoint is saved into a folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        link = error.filename  # no folder, yet the name is taken
+        raise FileNotFoundError(
+            f"{link} is a link to a folder that is not there: make that folder or remove the link"
+        ) from error
     scratch = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
     try:
         # What a new file gets here under the umask. (safetensors makes private ones; and the mask

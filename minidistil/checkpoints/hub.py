@@ -20,6 +20,10 @@ def resolve_file(
 ) -> Path | None:
     """Find one file of a checkpoint.
 
+    Without a network, huggingface_hub tries for some 20 seconds to reach the hub for a file that is
+    not cached; it has no switch for that but `local_files_only`, or HF_HUB_OFFLINE=1 in the
+    environment, which read the cache at once.
+
     Args:
         name_or_path: A folder, `"user/name"` or `"user/name@revision"`.
         filename: The file's name, without any folder.
@@ -50,10 +54,12 @@ def resolve_file(
 def _local_folder(name_or_path: str | os.PathLike[str]) -> Path | None:
     if not os.fspath(name_or_path):
         raise ValueError("'' is neither a folder here nor a hub repository id")
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
+    # os.path takes what is no possible path (a stranger's home, a name too long) for not there;
+    # pathlib raises.
+    path = Path(os.path.expanduser(name_or_path))
+    if os.path.isdir(path):
         return path
-    if path.exists():
+    if os.path.exists(path):
         raise NotADirectoryError(
             f"{str(name_or_path)!r} is a file; give the folder that holds config.json and weights"
         )

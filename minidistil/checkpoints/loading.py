@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from minidistil.aliases import ALIASES, canonical_fields, dtype_name
 from minidistil.checkpoints.weights import read_weights
-from minidistil.config import ALIASES, DistilBertConfig, canonical_fields
+from minidistil.config import DTYPES, DistilBertConfig
 from minidistil.embeddings import set_sinusoidal_positions
 from minidistil.initialisation import initialise_parameter
 from minidistil.pretrained import DistilBertPreTrainedModel
@@ -27,12 +28,16 @@ PROJECTOR = "vocab_projector.weight"
 WORDS = "embeddings.word_embeddings.weight"
 
 
+class ShapeError(ValueError):
+    """A weight of the checkpoint has another shape than the config gives it."""
+
+
 def load_model(
     cls: type[Model],
     name_or_path: str | os.PathLike[str],
     *,
     where: dict[str, Any],
-    dtype: str | torch.dtype,
+    dtype: str,
     device: str | torch.device,
     ignore_mismatched_sizes: bool,
     config_fields: dict[str, Any],
@@ -43,7 +48,9 @@ def load_model(
     try:
         model, info = build_model(cls, config, weights, dtype, device, ignore_mismatched_sizes)
     except ValueError as error:
-        raise ValueError(f"{str(name_or_path)!r}: {error}") from error
+        way_out = "; pass ignore_mismatched_sizes=True to initialise such weights instead"
+        way_out = way_out if isinstance(error, ShapeError) else ""
+        raise ValueError(f"{str(name_or_path)!r}: {error}{way_out}") from error
     return model, info
 
 
@@ -51,7 +58,7 @@ def build_model(
     cls: type[Model],
     config: DistilBertConfig,
     weights: dict[str, Tensor],
-    dtype: str | torch.dtype = "auto",
+    dtype: str = "auto",
     device: str | torch.device = "cpu",
     ignore_mismatched_sizes: bool = False,
 ) -> tuple[Model, LoadingInfo]:
@@ -59,7 +66,7 @@ def build_model(
 
     Args:
         cls: The model's class.
-        config: Its config; `tie_word_embeddings` turns false where the weights are not tied.
+        config: Its config; the model's copy of it says whether the weights are tied.
         weights: Tensors by the names in the checkpoint, old or new, with or without a head.
         dtype: Of the parameters; "auto" means the config's, or else the first tensor's.
         device: Where they go.
@@ -70,42 +77,83 @@ def build_model(
         `mismatched_keys`.
 
     Raises:
-        ValueError: The encoder is incomplete, or a shape differs.
+        ShapeError: A shape differs.
+        ValueError: The encoder is incomplete, or a weight is of integers.
     """
     with torch.device("meta"):
         model = cls(config)
     wanted = dict(model.named_parameters(remove_duplicate=False))
     weights = _modern_names(weights, wanted)
     _settle_tying(model, weights)
+    info = _compare(model, weights, wanted)
+    _check(model, info, weights, wanted, ignore_mismatched_sizes)
+    resolved = _resolve_dtype(dtype, config, weights)
+    _assign(model, info, weights, wanted, torch.device(device), resolved)
+    model.tie_weights()
+    model.config.dtype = dtype_name(resolved)
+    return model.eval(), info
 
-    unexpected = sorted(weights.keys() - wanted.keys())
-    mismatched = sorted(
-        name for name in weights.keys() & wanted.keys() if weights[name].shape != wanted[name].shape
-    )
+
+def _compare(
+    model: DistilBertPreTrainedModel, weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> LoadingInfo:
+    """Hold the tensors of the checkpoint against the parameters of the model, by name and shape."""
+    missing = wanted.keys() - weights.keys()
+    if model.get_output_embeddings() is not None and model.config.tie_word_embeddings:
+        missing -= {PROJECTOR}
+    shared = weights.keys() & wanted.keys()
+    return {
+        "missing_keys": sorted(missing),
+        "unexpected_keys": sorted(weights.keys() - wanted.keys()),
+        "mismatched_keys": sorted(n for n in shared if weights[n].shape != wanted[n].shape),
+    }
+
+
+def _check(
+    model: DistilBertPreTrainedModel,
+    info: LoadingInfo,
+    weights: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    ignore_mismatched_sizes: bool,
+) -> None:
+    """Refuse what would give a model that is not the checkpoint's."""
+    for name in sorted(weights.keys() & wanted.keys()):
+        if not weights[name].is_floating_point():
+            raise ValueError(
+                f"{name} is of {weights[name].dtype} in the checkpoint: quantized weights can't be "
+                "loaded without their scales; save the checkpoint in a floating-point dtype"
+            )
+    mismatched = info["mismatched_keys"]
     if mismatched and not ignore_mismatched_sizes:
         name = mismatched[0]
-        raise ValueError(
-            f"{name} is {tuple(weights[name].shape)} in the checkpoint and "
-            f"{tuple(wanted[name].shape)} in the model ({len(mismatched)} such); pass "
-            "ignore_mismatched_sizes=True to initialise these weights instead"
+        raise ShapeError(
+            f"{name} is {tuple(weights[name].shape)} in the checkpoint, but "
+            f"{tuple(wanted[name].shape)} by the config ({len(mismatched)} such)"
         )
-    loaded = weights.keys() & wanted.keys() - set(mismatched)
-    missing = sorted(wanted.keys() - weights.keys())
-    if model.get_output_embeddings() is not None and config.tie_word_embeddings:
-        missing = [name for name in missing if name != PROJECTOR]
-    of_encoder = [n for n in missing if n.startswith(PREFIX) or model.encoder is model]
+    of_encoder = [n for n in info["missing_keys"] if n.startswith(PREFIX) or model.encoder is model]
     if of_encoder:
         raise ValueError(
             f"the checkpoint lacks {len(of_encoder)} weights of the encoder, {of_encoder[0]!r} "
             f"among them; it holds {len(weights)} tensors, such as {min(weights, default=None)!r}"
         )
 
-    dtype = _resolve_dtype(dtype, config, weights)
-    new, adopted = [*missing, *mismatched], set()
+
+def _assign(
+    model: DistilBertPreTrainedModel,
+    info: LoadingInfo,
+    weights: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Make the checkpoint's tensors the model's parameters, and draw those that it lacks."""
+    config = model.config
+    new = [*info["missing_keys"], *info["mismatched_keys"]]
+    adopted = set()
     modules = dict(model.named_modules())
-    for name in (*loaded, *new):
+    for name in (*(weights.keys() & wanted.keys() - set(new)), *new):
         path, _, kind = name.rpartition(".")
-        tensor = weights[name] if name in loaded else torch.empty_like(wanted[name], device="cpu")
+        tensor = torch.empty_like(wanted[name], device="cpu") if name in new else weights[name]
         tensor = tensor.to(device=device, dtype=dtype)
         # A pickle may hold one tensor under two names; two parameters must not share their memory.
         tensor = tensor.clone() if tensor.data_ptr() in adopted else tensor
@@ -116,14 +164,6 @@ def build_model(
     positions = model.get_position_embeddings()
     if config.sinusoidal_pos_embds and any(modules[n.rpartition(".")[0]] is positions for n in new):
         set_sinusoidal_positions(positions)
-    model.tie_weights()
-    config.dtype = str(dtype).removeprefix("torch.")
-    info = {
-        "missing_keys": missing,
-        "unexpected_keys": unexpected,
-        "mismatched_keys": mismatched,
-    }
-    return model.eval(), info
 
 
 def _changed(config: DistilBertConfig, fields: dict[str, Any]) -> DistilBertConfig:
@@ -179,15 +219,13 @@ def _settle_tying(model: DistilBertPreTrainedModel, weights: dict[str, Tensor]) 
         layer.weight = nn.Parameter(torch.empty_like(words, device="meta"))
 
 
-def _resolve_dtype(
-    dtype: str | torch.dtype, config: DistilBertConfig, weights: dict[str, Tensor]
-) -> torch.dtype:
-    if isinstance(dtype, str):
+def _resolve_dtype(name: str, config: DistilBertConfig, weights: dict[str, Tensor]) -> torch.dtype:
+    if name == "auto":
         first = next((t.dtype for t in weights.values() if t.is_floating_point()), torch.float32)
-        name = (config.dtype or str(first)) if dtype == "auto" else dtype
-        dtype = getattr(torch, name.removeprefix("torch."), name)
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"{dtype!r} is not a floating-point dtype such as 'float32'")
+        name = config.dtype or dtype_name(first)
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype) or dtype_name(dtype) not in DTYPES:
+        raise ValueError(f"{name!r} is not a dtype of weights: choose one of {DTYPES}")
     return dtype
 
 

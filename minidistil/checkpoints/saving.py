@@ -1,35 +1,40 @@
 """From a model to files: config.json and model.safetensors, all or nothing."""
 
 import dataclasses
-from pathlib import Path
+import os
 
 import safetensors.torch
 
+from minidistil.aliases import dtype_name
 from minidistil.checkpoints.files import staged, write_json
+from minidistil.checkpoints.loading import PROJECTOR
 from minidistil.checkpoints.weights import SAFETENSORS
 from minidistil.pretrained import DistilBertPreTrainedModel
 
 
-def save_model(model: DistilBertPreTrainedModel, folder: Path) -> None:
+def save_model(model: DistilBertPreTrainedModel, folder: str | os.PathLike[str]) -> None:
     """Write a model's config and weights into `folder`; a failure leaves the old files whole.
 
-    A tied projector is not written: it is the word embedding, and loading ties it again.
+    A tied projector is not written: it is the word embedding, and loading ties it again. Tied means
+    that the weights are one and that the config says so; the config that is written says the same.
 
     Raises:
         ValueError: A field of the config was set to nonsense.
         NotADirectoryError: `folder` is a file.
     """
     config = dataclasses.replace(
-        model.config,
-        architectures=[type(model).__name__],
-        dtype=str(model.dtype).removeprefix("torch."),
+        model.config, architectures=[type(model).__name__], dtype=dtype_name(model.dtype)
     )
-    weights = model.state_dict()
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     projector = model.get_output_embeddings()
-    if projector is not None and projector.weight is model.get_input_embeddings().weight:
-        del weights["vocab_projector.weight"]
-    # transformers refuses a file that does not say which framework wrote it.
-    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    if projector is not None:
+        one = projector.weight is model.get_input_embeddings().weight
+        config.tie_word_embeddings = one and config.tie_word_embeddings
+        if config.tie_word_embeddings:
+            del weights[PROJECTOR]
+        else:
+            # safetensors refuses two names for one memory.
+            weights[PROJECTOR] = weights[PROJECTOR].clone()
     with staged(folder) as scratch:
-        safetensors.torch.save_file(tensors, scratch / SAFETENSORS, metadata={"format": "pt"})
+        safetensors.torch.save_file(weights, scratch / SAFETENSORS, metadata={"format": "pt"})
         write_json(scratch / "config.json", config.to_dict())

@@ -2,10 +2,13 @@
 
 A `.bin` file is a pickle, and unpickling runs code. It is read with `weights_only=True`, which
 builds tensors and nothing else, and refuses the rest.
+
+Not here: whether the tensors are those of the model (`loading.py`).
 """
 
 import os
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,21 @@ from minidistil.checkpoints.hub import resolve_file
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
+# How PyTorch's files begin: a zip archive, and before version 1.6 a bare pickle.
+STARTS = (b"PK\x03\x04", b"\x80")
+# What an unpickler trips over in a damaged file, which is a program of wrong instructions.
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 def read_weights(name_or_path: str | os.PathLike[str], **where: Any) -> dict[str, Tensor]:
@@ -81,21 +99,33 @@ def weight_files(name_or_path: str | os.PathLike[str], **where: Any) -> tuple[li
 
 def _read(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
-        if file.read(20).startswith(b"version https://git"):
-            raise ValueError(f"{path} is a git-lfs pointer, not the weights: run `git lfs pull`")
+        start = file.read(20)
+    if start.startswith(b"version https://git"):
+        raise ValueError(f"{path} is a git-lfs pointer, not the weights: run `git lfs pull`")
     if path.suffix == ".safetensors":
         try:
             return safetensors.torch.load_file(path)
         except safetensors.SafetensorError as error:
             raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
+    if not start.startswith(STARTS):
+        raise ValueError(f"{path} is no PyTorch weights file: it begins with {start!r}")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} holds pickled objects other than tensors, which could run code: refused"
+            f"{path} is damaged, or holds objects other than tensors, which could run code: refused"
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is truncated or no PyTorch weights file: {error}") from error
-    if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
+    except DAMAGE as error:
+        kind = type(error).__name__
+        raise ValueError(f"{path} is truncated or damaged ({kind}: {error})") from error
+    if not isinstance(weights, dict):
         raise ValueError(f"{path} holds a {type(weights).__name__}, not a dictionary of tensors")
+    for name, value in weights.items():
+        if not isinstance(name, str):
+            raise ValueError(f"{path} calls a tensor {name!r}: not the name of a weight")
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{path} holds a {type(value).__name__} as {name!r}, not a tensor")
+        if value.layout != torch.strided or value.is_nested or value.is_meta:
+            kind = f"{value.layout} on {value.device}"
+            raise ValueError(f"{path}: {name} is sparse, nested or without data ({kind})")
     return dict(weights)

@@ -4,7 +4,8 @@
 
 One file a family of verbs. This file only gathers them and is the one place where errors become a
 message and an exit code: 2 for a wrong call, 1 for data or a model that can't be worked with, 130
-for Ctrl-C. The verbs import what is heavy when they run, so that `--help` is quick.
+for Ctrl-C, 141 where nobody reads the output any more (`| head -1`), which needs no message. The
+verbs import what is heavy when they run, so that `--help` is quick.
 
 Not here: anything that a Python program could not do with the library.
 """
@@ -18,11 +19,15 @@ from typing import NoReturn, TextIO
 import click
 
 from minidistil import __version__
+from minidistil.cli.check import check
 from minidistil.cli.checkpoints import convert, info
 from minidistil.cli.predict import answer, choose, classify, fill_mask, tag
 from minidistil.cli.vectors import embed, search
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+# 128 + SIGINT and 128 + SIGPIPE: what shells report of other tools. (SIGPIPE itself stays switched
+# off, or a connection that breaks in a download would end the process.)
+INTERRUPTED = 130
+PIPE_CLOSED = 141
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,7 +39,7 @@ def cli() -> None:
     """
 
 
-for _verb in (fill_mask, classify, tag, answer, choose, embed, search, info, convert):
+for _verb in (fill_mask, classify, tag, answer, choose, embed, search, info, convert, check):
     cli.add_command(_verb)
 
 
@@ -61,6 +66,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    except SystemExit:
+        # Only a closed pipe makes click exit here: it has silenced standard output and error.
+        return PIPE_CLOSED
     except OSError as error:
         # The system's own errors carry the file apart from the reason.
         parts = [str(part) for part in (error.filename, error.strerror) if part is not None]

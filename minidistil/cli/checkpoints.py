@@ -1,12 +1,25 @@
 """The verbs about checkpoints: info, convert."""
 
 import json
+import os
+import re
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import click
 
+LABELLED = {"DistilBertForSequenceClassification", "DistilBertForTokenClassification"}
+# Fields of a config that `info` shows by themselves, or that say nothing about this checkpoint.
+SAID_ELSEWHERE = ("architectures", "dtype", "id2label", "label2id", "model_type")
+# Names that a checkpoint's files have, this library's and transformers'.
+CHECKPOINT_FILE = re.compile(
+    r"""model(-\d{5}-of-\d{5})?\.safetensors | model\.safetensors\.index\.json
+    | pytorch_model(-\d{5}-of-\d{5})?\.bin | pytorch_model\.bin\.index\.json
+    | config\.json | tokenizer\.json | tokenizer_config\.json
+    | vocab\.txt | added_tokens\.json | special_tokens_map\.json""",
+    re.VERBOSE,
+)
 # As safetensors names them, and as PyTorch does.
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
@@ -26,25 +39,42 @@ def info(model: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
+    config = facts["config"]
+    facts["config"] = {name: config[name] for name in config if name not in SAID_ELSEWHERE}
+    facts["files"] = {name: _size(count) for name, count in facts["files"].items()}
     for name, value in facts.items():
-        lines = [f"{value:,}" if isinstance(value, int) else f"{value}"]
         if isinstance(value, dict):
-            lines = [f"{key}  {item}" for key, item in value.items()]
-        click.echo(f"{name:<11} " + ("\n" + " " * 12).join(lines))
+            width = max((len(str(key)) for key in value), default=0)
+            lines = [f"{key!s:<{width}}  {item}" for key, item in value.items()]
+        else:
+            lines = [f"{value:,}" if isinstance(value, int) else value]
+        if lines:
+            click.echo(f"{name:<11} " + ("\n" + " " * 12).join(lines))
+
+
+def _size(count: int) -> str:
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def _facts(model: str) -> dict[str, Any]:
     from minidistil.config import DistilBertConfig
 
     config = DistilBertConfig.from_pretrained(model)
+    architectures = config.architectures or []
     shapes, dtypes, files = _weights(model)
     return {
         "model": model,
-        "class": ", ".join(config.architectures or ["not said"]),
+        "class": ", ".join(architectures) or "not said",
         "parameters": sum(map(prod, shapes)) if shapes else "not counted: no safetensors file",
-        "dtype": ", ".join(sorted(DTYPES.get(name, name) for name in dtypes)) or config.dtype,
+        "dtype": ", ".join(sorted(DTYPES.get(name, name) for name in dtypes))
+        or config.dtype
+        or "not said",
         "config": config.to_dict(),
-        "labels": config.id2label,
+        # Every config has labels, were it by default; without such a head they mean nothing.
+        "labels": config.id2label if LABELLED & {*architectures} else {},
         "files": files,
     }
 
@@ -56,11 +86,14 @@ def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
     from minidistil.checkpoints.hub import resolve_file
     from minidistil.checkpoints.weights import weight_files
 
+    weights, _ = weight_files(model)
     shapes: list[list[int]] = []
     dtypes: set[str] = set()
     sizes: dict[str, int] = {}
-    for name in (*weight_files(model)[0], "tokenizer.json", "vocab.txt"):
+    for name in (*weights, "tokenizer.json", "vocab.txt"):
         path = resolve_file(model, name)
+        if path is None and name in weights:
+            raise FileNotFoundError(f"the index of {model!r} names {name}, which is not there")
         if path is None:
             continue
         sizes[name] = path.stat().st_size
@@ -87,21 +120,41 @@ Example:
 @click.argument("target", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Write into TARGET even if it is not empty.")
 def convert(source: str, target: Path, force: bool) -> None:
-    """Turn the BERT checkpoint SOURCE, a folder or hub id, into a DistilBERT one in TARGET."""
+    """Turn the BERT checkpoint SOURCE, a folder or hub id, into a DistilBERT one in TARGET.
+
+    With --force the new checkpoint takes the place of an earlier one: what that one has besides,
+    such as weights in shards, is removed. Files that are no checkpoint's are left alone.
+    """
     from minidistil.checkpoints.conversion import convert_bert
     from minidistil.checkpoints.files import staged
     from minidistil.tokenization import DistilBertTokenizer
 
     if target.is_dir() and any(target.iterdir()) and not force:
         raise click.UsageError(f"{target} is not empty: choose another folder, or pass --force")
+    if target.is_dir() and os.path.isdir(source) and target.samefile(source):
+        raise click.UsageError(f"{target} is SOURCE itself: choose another folder")
+    earlier = _checkpoint_files(target)
     model, dropped = convert_bert(source)
     tokenizer = DistilBertTokenizer.from_pretrained(source)
     with staged(target) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
+        stale = earlier - {path.name for path in scratch.iterdir()}
+    for name in stale:
+        (target / name).unlink(missing_ok=True)
     click.echo(
         f"{target}: {type(model).__name__}, {model.num_parameters():,} parameters\n"
         f"left out: {', '.join(dropped) or 'nothing'}\n"
         "The two compute the same for single texts. DistilBERT has no segment embeddings, so for "
         "pairs of texts they differ."
     )
+    if stale:
+        click.echo(f"removed of the earlier checkpoint: {', '.join(sorted(stale))}")
+
+
+def _checkpoint_files(folder: Path) -> set[str]:
+    """Names of the files that belong to the checkpoint in a folder; none where there is none."""
+    if not (folder / "config.json").is_file():
+        return set()
+    files = (path.name for path in folder.iterdir() if path.is_file())
+    return {name for name in files if CHECKPOINT_FILE.fullmatch(name)}

@@ -24,7 +24,10 @@ def _fields(record: Record) -> dict[str, Any]:
 
 
 def _pair(record: Record) -> dict[str, Any]:
-    return {"text": record.values["text"], "text_pair": record.values.get("text_pair")}
+    pair = record.values.get("text_pair")
+    if not isinstance(pair, str | None):
+        raise ValueError(f"{record.place}: 'text_pair' is {pair!r}, not a string")
+    return {"text": record.values["text"], "text_pair": pair}
 
 
 def _run(

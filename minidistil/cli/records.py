@@ -108,10 +108,18 @@ def parse_json(line: str) -> Any:
     """The value that a line of JSON stands for.
 
     Raises:
-        ValueError: It is no JSON, or nested too deeply.
+        ValueError: It is no JSON, nested too deeply, or a text in it holds half a surrogate pair.
     """
     try:
-        return json.loads(line)
+        value = json.loads(line)
+        # Only an escape can bring one: the line itself was UTF-8.
+        if "\\u" in line:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"a text holds the lone surrogate {error.object[error.start]!r}, which is no character"
+        ) from error
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:

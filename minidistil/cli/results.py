@@ -1,10 +1,10 @@
 """From records to lines of output: one for each record, in order, as soon as it is known."""
 
 import json
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import count
 from typing import Any
 
 import click
@@ -25,54 +25,57 @@ def results_of(
         predict: A pipeline.
 
     Raises:
-        ValueError: A record that the pipeline can't work with; names its place.
+        ValueError: A record that the pipeline can't work with, or whose result holds NaN or
+            infinity; names its place.
     """
     from tqdm import tqdm
 
     from minidistil.pipelines import InputError
 
-    waiting: deque[Record] = deque()
-    failures: list[Exception] = []
+    waiting: deque[Record] = deque()  # read, and without a result yet
+    failure: Exception | None = None
 
     def items() -> Iterator[Any]:
+        nonlocal failure
         try:
             for record in records:
+                item = None if record.empty else item_of(record)
                 waiting.append(record)
-                if not record.empty:
-                    yield item_of(record)
+                if item is not None:
+                    yield item
         except (OSError, ValueError) as error:
             # An end of the input like any other, until the lines before have their results.
-            failures.append(error)
+            failure = error
 
-    def answered(results: Iterable[Any]) -> Iterator[tuple[Record, Any]]:
-        for result in results:
-            while waiting[0].empty:
-                yield waiting.popleft(), None
-            yield waiting.popleft(), result
-        while waiting:
-            yield waiting.popleft(), None
-        if failures:
-            raise failures[0]
-
-    done = count()
     # Lines on the terminal show progress themselves, and a bar would break into them.
     hide_bar = sys.stdout.isatty() or None
     try:
-        for pair in tqdm(answered(predict(items())), unit="line", disable=hide_bar, delay=3):
-            if pair[1] is not None:
-                next(done)
-            yield pair
+        for result in tqdm(predict(items()), unit="line", disable=hide_bar, delay=3):
+            while waiting[0].empty:
+                yield waiting.popleft(), None
+            record = waiting.popleft()
+            if not _finite(result):
+                raise ValueError(
+                    f"{record.place}: the result holds NaN or infinity: the model's weights are "
+                    "broken, or too large for their dtype"
+                )
+            yield record, result
     except InputError as error:
-        full = [record for record in waiting if not record.empty]
-        place = full[error.index - next(done)].place
+        # It comes after the results before it, so the first that waits for one is meant.
+        place = next(record.place for record in waiting if not record.empty)
         raise ValueError(f"{place}: {error.reason}") from error
+    for record in waiting:
+        yield record, None
+    if failure is not None:
+        raise failure
 
 
 def write(record: Record, result: Any, as_json: bool, show: Callable[[Any], str]) -> None:
     """Print one line: JSON, or what `show` makes of a result; empty where there is none.
 
     Raises:
-        ValueError: The record has a field of the name that the line gives to the result.
+        ValueError: The record has a field of the name that the line gives to the result, or a
+            number that JSON can't write.
     """
     if as_json:
         if "result" in record.values:
@@ -81,7 +84,11 @@ def write(record: Record, result: Any, as_json: bool, show: Callable[[Any], str]
                 "name: rename the field"
             )
         line = {**record.values, "result": shortest(result)}
-        click.echo(json.dumps(line, ensure_ascii=False))
+        try:
+            text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        except ValueError as error:
+            raise ValueError(f"{record.place}: a field holds NaN or infinity: no JSON") from error
+        click.echo(text)
     else:
         click.echo("" if result is None else one_line(show(result)))
 
@@ -99,6 +106,18 @@ def shortest(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: shortest(item) for name, item in value.items()}
     return value
+
+
+def _finite(value: Any) -> bool:
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        return bool(np.isfinite(value).all())
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def one_line(text: str) -> str:

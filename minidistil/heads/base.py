@@ -1,12 +1,12 @@
 """What all heads share: the encoder below them, and cross-entropy that survives empty batches."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from minidistil.checks import check_range
+from minidistil.checks import check_range, check_tensors
 from minidistil.config import DistilBertConfig
 from minidistil.model import DistilBertModel
+from minidistil.ops import layers
 from minidistil.pretrained import DistilBertPreTrainedModel
 
 IGNORE_INDEX = -100  # a label that teaches nothing; PyTorch's default
@@ -18,6 +18,7 @@ class DistilBertHead(DistilBertPreTrainedModel):
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)
         self.distilbert = DistilBertModel(config)
+        self.distilbert.config = self.config
 
     @property
     def encoder(self) -> DistilBertModel:
@@ -36,27 +37,35 @@ def cross_entropy(
         name: What the labels are called in an error.
         ignore_index: The label that counts for nothing.
 
-    Returns:
-        A scalar. PyTorch's own mean is 0/0 = NaN on a batch without a label; this sum divided by
-        at least 1 is 0 there, with a zero gradient.
-
     Raises:
         ValueError: Shapes that do not fit, or a label out of range.
     """
-    if labels.shape != logits.shape[:-1]:
+    check_labels(labels, logits.shape[:-1], logits.shape[-1], name, ignore_index)
+    return layers.cross_entropy(logits.flatten(end_dim=-2), labels.reshape(-1).long(), ignore_index)
+
+
+def check_labels(
+    labels: Tensor,
+    shape: tuple[int, ...],
+    classes: int,
+    name: str = "labels",
+    ignore_index: int = IGNORE_INDEX,
+) -> None:
+    """Check labels of a classification against the shape and the number of classes of its logits.
+
+    Raises:
+        TypeError: The labels are no tensor.
+        ValueError: Another shape or dtype, or a label out of range.
+    """
+    check_tensors(**{name: labels})
+    if labels.shape != shape:
         raise ValueError(
-            f"{name} has shape {tuple(labels.shape)}, the logits {tuple(logits.shape)}: "
-            f"expected {tuple(logits.shape[:-1])}"
+            f"{name} has shape {tuple(labels.shape)}, the logits {(*shape, classes)}: "
+            f"expected {tuple(shape)}"
         )
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"{name} must be integers, one class each, not {labels.dtype}")
-    classes = logits.shape[-1]
     check_range(name, labels, classes, f"{classes} classes, {ignore_index} = ignored", ignore_index)
-    labels = labels.reshape(-1).long()
-    total = F.cross_entropy(
-        widened(logits).reshape(-1, classes), labels, ignore_index=ignore_index, reduction="sum"
-    )
-    return total / (labels != ignore_index).sum().clamp(min=1)
 
 
 def widened(logits: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from minidistil.config import DistilBertConfig
 from minidistil.embeddings import LAYER_NORM_EPS
 from minidistil.feed_forward import ACTIVATIONS
-from minidistil.heads.base import DistilBertHead, cross_entropy
+from minidistil.heads.base import DistilBertHead, check_labels
+from minidistil.ops import resolve_layer_ops
 from minidistil.outputs import MaskedLMOutput
 
 
@@ -31,17 +32,21 @@ class DistilBertForMaskedLM(DistilBertHead):
         return self.vocab_projector
 
     def set_output_embeddings(self, projector: nn.Linear) -> None:
-        """Replace the projector onto the vocabulary.
+        """Replace the projector onto the vocabulary. The config then says whether it is tied.
 
         Raises:
-            ValueError: It has another number of rows than the word embedding.
+            ValueError: It does not fit the word embedding, or has no bias.
         """
-        if projector.out_features != self.config.vocab_size:
+        words = self.get_input_embeddings().weight
+        fits = isinstance(projector, nn.Linear) and projector.weight.shape == words.shape
+        if not fits or projector.bias is None:
+            rows, dim = words.shape
             raise ValueError(
-                f"a projector onto {projector.out_features} tokens does not fit vocab_size="
-                f"{self.config.vocab_size}; call resize_token_embeddings first"
+                f"{projector} does not fit: expected nn.Linear({dim}, {rows}) with a bias; "
+                "resize_token_embeddings changes the number of tokens"
             )
         self.vocab_projector = projector
+        self.config.tie_word_embeddings = projector.weight is words
 
     def forward(
         self,
@@ -65,7 +70,8 @@ class DistilBertForMaskedLM(DistilBertHead):
             labels: (B, S), or (N,) packed: the token that belongs in each place; -100 is ignored.
 
         Returns:
-            `logits` (B, S, V) or (N, V), and `loss`, the mean over the labels, where given.
+            `logits` (B, S, V) or (N, V), and `loss`, the mean over the labels, where given; see
+            `set_layer_ops` for when there are no logits.
 
         Raises:
             ValueError: Also for labels of another shape or outside the vocabulary.
@@ -82,8 +88,17 @@ class DistilBertForMaskedLM(DistilBertHead):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        hidden = self.activation(self.vocab_transform(encoded.last_hidden_state))
-        logits = self.vocab_projector(self.vocab_layer_norm(hidden))
-        loss = None if labels is None else cross_entropy(logits, labels)
+        ops = resolve_layer_ops(self.config.layer_ops)
+        hidden = encoded.last_hidden_state
+        hidden = ops.linear_activation(hidden, self.vocab_transform, self.activation)
+        hidden = self.vocab_layer_norm(hidden)
+        if labels is None:
+            loss, logits = None, self.vocab_projector(hidden)
+        else:
+            shape, projector = hidden.shape[:-1], self.vocab_projector
+            check_labels(labels, shape, projector.out_features)
+            rows, targets = hidden.flatten(end_dim=-2), labels.flatten().long()
+            loss, logits = ops.project_and_compare(rows, projector, targets, self.training)
+            logits = None if logits is None else logits.view(*shape, projector.out_features)
         output = MaskedLMOutput(loss, logits, encoded.hidden_states, encoded.attentions)
         return self.returned(output, return_dict)

@@ -7,6 +7,7 @@ Source: Devlin et al. 2018, section 4.4.
 
 from torch import Tensor, nn
 
+from minidistil.checks import check_tensors
 from minidistil.config import DistilBertConfig
 from minidistil.heads.base import DistilBertHead, cross_entropy
 from minidistil.outputs import MultipleChoiceModelOutput
@@ -57,6 +58,12 @@ class DistilBertForMultipleChoice(DistilBertHead):
         """
         if cu_seqlens is not None:
             raise ValueError("cu_seqlens does not say which sequences are choices of one question")
+        check_tensors(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            position_ids=position_ids,
+        )
         given = input_ids if inputs_embeds is None else inputs_embeds[..., 0]
         if given is None or given.dim() != 3:
             raise ValueError(
@@ -70,6 +77,7 @@ class DistilBertForMultipleChoice(DistilBertHead):
             None if inputs_embeds is None else inputs_embeds.flatten(0, 1),
             _flat("position_ids", position_ids, shape),
             head_mask=head_mask,
+            max_seqlen=max_seqlen,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             return_dict=True,

@@ -8,9 +8,8 @@ Source: Devlin et al. 2018, section 4.2.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
-from minidistil.checks import check_range
+from minidistil.checks import check_ids, check_range
 from minidistil.config import DistilBertConfig
 from minidistil.heads.base import IGNORE_INDEX, DistilBertHead, cross_entropy
 from minidistil.outputs import QuestionAnsweringModelOutput
@@ -47,15 +46,16 @@ class DistilBertForQuestionAnswering(DistilBertHead):
         """Score spans. All but the positions as in `DistilBertModel.forward`.
 
         Args:
-            start_positions: (B,), the first token of each answer, counted in its sequence. One at
-                or past the end of the sequence is ignored: the answer was truncated away.
+            start_positions: int32 or int64 (B,), the first token of each answer, counted in its
+                sequence. One at or past the end of it is ignored: the answer was truncated away.
             end_positions: (B,), the last token, likewise. Both or neither.
 
         Returns:
             `start_logits` and `end_logits`, (B, S) or (N,), and `loss` where positions are given.
 
         Raises:
-            ValueError: Also for a negative position, or one kind of position without the other.
+            ValueError: Also for a position of another dtype, a negative one, or one kind of
+                position without the other.
         """
         encoded = self.distilbert(
             input_ids,
@@ -90,6 +90,7 @@ def _position_loss(
     logits: Tensor, positions: Tensor, cu_seqlens: Tensor | None, name: str
 ) -> Tensor:
     """Cross-entropy over the positions of each sequence: S classes, of which one is right."""
+    check_ids(name, positions)
     positions = positions.reshape(-1)
     check_range(name, positions, None, "count from 0; past the end means the answer is cut off")
     if cu_seqlens is None:
@@ -97,9 +98,9 @@ def _position_loss(
     else:
         lengths = cu_seqlens.diff()
         # To (B, S): -inf is a position that cannot be chosen.
-        logits = pad_sequence(
-            list(logits.split(lengths.tolist())), batch_first=True, padding_value=-torch.inf
-        )
+        places = torch.arange(max(lengths.tolist(), default=0), device=logits.device)
+        real = places < lengths[:, None]
+        logits = logits.new_full(real.shape, -torch.inf).masked_scatter(real, logits)
     if len(positions) != len(logits):
         raise ValueError(f"{name} has {len(positions)} entries for {len(logits)} sequences")
     return cross_entropy(logits, positions.masked_fill(positions >= lengths, IGNORE_INDEX), name)

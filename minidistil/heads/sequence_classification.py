@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minidistil.checks import check_tensors
 from minidistil.config import DistilBertConfig
 from minidistil.heads.base import DistilBertHead, cross_entropy, widened
 from minidistil.outputs import SequenceClassifierOutput
@@ -75,6 +76,7 @@ class DistilBertForSequenceClassification(DistilBertHead):
         return self.returned(output, return_dict)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        check_tensors(labels=labels)
         problem = self.config.problem_type
         if problem is None:
             integers = not labels.is_floating_point() and labels.dtype != torch.bool

@@ -20,11 +20,12 @@ Not here: projections and heads (`minidistil/attention.py`), masks (`minidistil/
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from minidistil.checks import values_are_visible
@@ -143,32 +144,67 @@ NO_WEIGHTS = (
     "attention weights were asked for, but the implementation {!r} never forms them: "
     'call model.set_attn_implementation("eager") first'
 )
+NAMES = ("eager", "sdpa", "triton", "flash_attention_2")
+# The implementations loaded so far. Triton and flash-attn are imported when first asked for.
 IMPLEMENTATIONS = {
     "eager": AttentionImpl(eager, _one_by_one(eager)),
     "sdpa": AttentionImpl(sdpa, _one_by_one(sdpa)),
 }
 
 
+def key_mask_of(name: str, query: Tensor, mask: Tensor | None) -> Bool[Tensor, "B S"] | None:
+    """The keys that count, from a mask (B, 1, 1, S), for an implementation with no other masks.
+
+    Raises:
+        ValueError: The mask differs from query to query or from head to head, or is additive.
+    """
+    if mask is None:
+        return None
+    if mask.dtype != torch.bool or mask.shape[1:3] != (1, 1):
+        raise ValueError(
+            f"the attention implementation {name!r} takes a mask over keys only, boolean "
+            f"(B, 1, 1, S), as a 2-D attention_mask gives; this one is {mask.dtype} of shape "
+            f'{tuple(mask.shape)}: call model.set_attn_implementation("sdpa") for it'
+        )
+    return mask[:, 0, 0].expand(query.shape[0], query.shape[2])
+
+
 def resolve_attention(implementation: Any) -> AttentionImpl:
     """Turn what a user calls an implementation into an `AttentionImpl`.
 
     Args:
-        implementation: A name ("eager", "sdpa"), an `AttentionImpl`, or a callable with the
+        implementation: One of `NAMES`, an `AttentionImpl`, or a callable with the
             signature of `AttentionImpl.padded`, which then has no packed form.
 
     Raises:
-        ValueError: An unknown name.
+        ValueError: An unknown name, or "triton" where Triton is not installed.
         TypeError: Neither a name, nor a callable, nor an `AttentionImpl`.
     """
     if isinstance(implementation, AttentionImpl):
         return implementation
     if isinstance(implementation, str):
         if implementation not in IMPLEMENTATIONS:
-            raise ValueError(
-                f"unknown attention implementation {implementation!r}; known: "
-                f"{sorted(IMPLEMENTATIONS)}, a callable, or an ops.AttentionImpl"
-            )
+            IMPLEMENTATIONS[implementation] = _load(implementation)
         return IMPLEMENTATIONS[implementation]
     if callable(implementation):
         return AttentionImpl(implementation)
     raise TypeError(f"attn_implementation must be a name or a callable, not {implementation!r}")
+
+
+def _load(name: str) -> AttentionImpl:
+    if name == "triton":
+        if find_spec("triton") is None:
+            raise ValueError(
+                'attn_implementation="triton" needs Triton: pip install triton (Linux only)'
+            )
+        from minidistil.ops.triton_attention import TRITON
+
+        return TRITON
+    if name == "flash_attention_2":
+        from minidistil.ops.flash_attention import FLASH_ATTENTION_2
+
+        return FLASH_ATTENTION_2
+    raise ValueError(
+        f"unknown attention implementation {name!r}; known: {', '.join(NAMES)}, a callable, or "
+        "an ops.AttentionImpl"
+    )

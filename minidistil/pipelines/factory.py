@@ -48,10 +48,11 @@ def pipeline(
             takes the task's well-known checkpoint, where there is one.
         tokenizer: Likewise; None takes that of the checkpoint.
         device: A name such as "cuda", or the number of a GPU; None is the CPU for a checkpoint,
-            and where the model is for a model.
+            and where the model is for a model. As in transformers, a model is itself moved there,
+            and put in eval mode: the pipeline takes it as its own, and makes no copy.
         batch_size: Rows that go through the model at a time.
-        dtype: Of the weights, such as "bfloat16"; None keeps them as they are.
-        attn_implementation: "eager" or "sdpa"; None keeps what the model has.
+        dtype: Of a checkpoint's weights, such as "bfloat16"; None keeps what is on file.
+        attn_implementation: Of a checkpoint, such as "eager"; None is "sdpa".
         **settings: Those of the task, such as `top_k`; a call can change them.
 
     Returns:
@@ -59,7 +60,7 @@ def pipeline(
 
     Raises:
         ValueError: An unknown task, no model, a model without tokenizer, a checkpoint that lacks
-            the task's head.
+            the task's head; `dtype` or `attn_implementation` with a model, which has its own.
         FileNotFoundError: No such checkpoint.
         TypeError: A model of another class, a setting that the task doesn't have.
     """
@@ -76,27 +77,42 @@ def pipeline(
     if device is not None:
         device = usable_device(device)
     if not isinstance(model, DistilBertPreTrainedModel):
-        model = _load(cls, ALIASES.get(task, task), model, dtype)
+        model = _load(cls, ALIASES.get(task, task), model, dtype, attn_implementation)
     elif dtype is not None:
-        model = model.to(dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype))
-    if attn_implementation is not None:
-        model.set_attn_implementation(attn_implementation)
+        raise ValueError(f"dtype={dtype!r} is for a checkpoint: cast the model yourself, model.to")
+    elif attn_implementation is not None:
+        raise ValueError(
+            f"attn_implementation={attn_implementation!r} is for a checkpoint: call the model's "
+            "set_attn_implementation yourself"
+        )
     if not isinstance(tokenizer, DistilBertTokenizer):
         tokenizer = DistilBertTokenizer.from_pretrained(tokenizer)
     return cls(model, tokenizer, device, batch_size, **settings)
 
 
 def _load(
-    cls: type[Pipeline[Any]], task: str, name: str | Path, dtype: str | torch.dtype | None
+    cls: type[Pipeline[Any]],
+    task: str,
+    name: str | Path,
+    dtype: str | torch.dtype | None,
+    attn_implementation: str | None,
 ) -> DistilBertPreTrainedModel:
     model_class = cls.model_class
     if cls is FeatureExtraction:
         model_class = DistilBertModel
-    model, info = model_class.from_pretrained(name, dtype=dtype, output_loading_info=True)
-    if info["missing_keys"]:
+    # A head of other shapes is another task's: it is as good as none.
+    model, info = model_class.from_pretrained(
+        name,
+        dtype=dtype,
+        attn_implementation=attn_implementation,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    untrained = info["missing_keys"] + info["mismatched_keys"]
+    if untrained:
         raise ValueError(
-            f"{str(name)!r} has no trained {', '.join(info['missing_keys'])}: pass a checkpoint "
-            f"fine-tuned for {task}"
+            f"{str(name)!r} has no trained {', '.join(untrained)} of the shape that is needed: "
+            f"pass a checkpoint fine-tuned for {task}"
         )
     warn_of(info, f"{model_class.__name__} from {str(name)!r}")
     return model

@@ -39,7 +39,11 @@ class VectorIndex:
         self.stale = False
 
     def vectors_of(self, texts: Sequence[str], embed: FeatureExtraction) -> tuple[np.ndarray, int]:
-        """Vectors (N, D) of texts, and how many of the texts the file did not know."""
+        """Vectors (N, D) of texts, and how many of the texts the file did not know.
+
+        Raises:
+            ValueError: A vector is not finite; the file stays as it is.
+        """
         model = fingerprint(embed)
         known = self._load(model, embed.model.config.dim)
         hashes = [_hash(text) for text in texts]
@@ -47,6 +51,12 @@ class VectorIndex:
         unknown = sum(key in new for key in hashes)
         known.update(zip(new, embed([*new.values()]), strict=True))
         vectors = np.stack([known[key] for key in hashes])
+        broken = np.flatnonzero(~np.isfinite(vectors).all(1))
+        if len(broken):
+            raise ValueError(
+                f"the model's vector of {texts[broken[0]][:60]!r} is not finite ({len(broken)} "
+                "such): its weights are broken, or too large for their dtype"
+            )
         if self.path is not None and (new or len(known) > len(set(hashes))):
             self._save(self.path, hashes, vectors, model)
         return vectors, unknown

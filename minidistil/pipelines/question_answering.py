@@ -17,6 +17,7 @@ from torch import Tensor
 
 from minidistil.heads import DistilBertForQuestionAnswering
 from minidistil.pipelines.base import Pipeline, output_of, text_of
+from minidistil.tokenization.lengths import whole
 
 CONTEXT = 1  # the second text of the pair
 
@@ -65,9 +66,11 @@ class QuestionAnsweringSettings:
     doc_stride: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("top_k", "max_answer_len"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        least = {"top_k": 1, "max_answer_len": 1, "max_seq_len": 1, "doc_stride": 0}
+        for name, limit in least.items():
+            value = getattr(self, name)
+            if value is not None or name in ("top_k", "max_answer_len"):
+                whole(name, value, limit)
 
 
 class QuestionAnswering(Pipeline[Question]):
@@ -106,10 +109,22 @@ class QuestionAnswering(Pipeline[Question]):
 
     def encode(self, item: Question, settings: QuestionAnsweringSettings) -> list[Encoding]:
         """One row a window of the context."""
-        length = settings.max_seq_len or min(self.max_length, 384)
+        length = settings.max_seq_len
+        length = min(self.max_length, 384) if length is None else length
         if length > self.max_length:
             raise ValueError(f"max_seq_len={length}, but the model takes {self.max_length} tokens")
-        stride = min(length // 2, 128) if settings.doc_stride is None else settings.doc_stride
+        stride = settings.doc_stride
+        stride = min(length // 2, 128) if stride is None else stride
+        asked, told = (self._count(text) for text in item)
+        room = length - asked - self.tokenizer.num_special_tokens_to_add(pair=True)
+        if told <= room:
+            stride = 0  # the one window shares nothing
+        elif room <= stride:
+            raise ValueError(
+                f"the question has {asked} tokens, of the {length} that a window holds: that "
+                f"leaves {max(room, 0)} to the context, and windows share {stride}; shorten the "
+                f"question{' or lower doc_stride' if settings.doc_stride else ''}"
+            )
         rows = self.tokenizer(
             item.question,
             item.context,
@@ -121,6 +136,12 @@ class QuestionAnswering(Pipeline[Question]):
         if CONTEXT not in rows[0].sequence_ids:
             raise ValueError(f"the context has no words: {item.context[:60]!r}")
         return rows
+
+    def _count(self, text: str) -> int:
+        bare = self.tokenizer(
+            text, add_special_tokens=False, truncation=False, max_length=self.max_length
+        )
+        return len(bare.input_ids)
 
     def predict(
         self, input_ids: Tensor, attention_mask: Tensor, settings: QuestionAnsweringSettings

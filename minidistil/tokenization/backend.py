@@ -13,7 +13,7 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.processors import TemplateProcessing
 
-from minidistil.tokenization.serialization import SavedTokenizer
+from minidistil.tokenization.saved import SavedTokenizer
 
 
 def build_backend(
@@ -28,8 +28,8 @@ def build_backend(
             behind it, as in transformers.
 
     Raises:
-        ValueError: The unknown token is not in the vocabulary, or an added token would get
-            another id than it is saved with.
+        ValueError: The vocabulary lacks the unknown token, or an added token would get another id
+            than it is saved with.
     """
     unk, sep, _, cls, _ = special_tokens
     if unk not in saved.vocab:

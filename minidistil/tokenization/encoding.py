@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from tokenizers import Encoding
 
-TENSORS = {
-    "pt": lambda rows: torch.tensor(rows, dtype=torch.int64),
-    "np": lambda rows: np.array(rows, dtype=np.int64),
-}
+TENSORS = {"pt": torch.from_numpy, "np": np.asarray}
+# The columns that the tokenizer pads, whether it made the rows or gets them.
+PADDED = ("input_ids", "attention_mask", "special_tokens_mask")
 
 
 class BatchEncoding(UserDict[str, Any]):
@@ -29,10 +28,12 @@ class BatchEncoding(UserDict[str, Any]):
     Args:
         data: Name to values, a row each, or the values of a single text.
         encodings: The library's object behind each row, where there is one.
-        return_tensors: "pt" or "np" for tensors of int64, None to leave the lists as they are.
+        return_tensors: "pt" or "np" for tensors of int64, or of float32 where a row holds a
+            fraction; None to leave the lists as they are.
 
     Raises:
-        ValueError: `return_tensors` is something else, or the rows have different lengths.
+        ValueError: `return_tensors` is something else, or the rows of a name have different
+            lengths or hold something else than numbers.
     """
 
     def __init__(
@@ -118,10 +119,20 @@ def _row_and_index(first: int, second: int | None) -> tuple[int, int]:
 def _tensor(name: str, rows: list[Any], kind: str) -> Any:
     if kind not in TENSORS:
         raise ValueError(f'return_tensors={kind!r} is none of "pt", "np" and None')
-    # Asked for here, because torch silently drops what follows an empty row.
-    if len({len(row) for row in rows if isinstance(row, list)}) > 1:
-        raise ValueError(
-            f"the rows of {name!r} have different lengths and make no tensor; "
+    try:
+        array = np.array(rows)
+    except ValueError as error:
+        advice = (
             "pass padding=True, and truncation=True where a text may be too long"
+            if name in PADDED
+            else f"the tokenizer pads {', '.join(PADDED)} and nothing else: pad {name!r} before "
+            "(labels with -100), or leave return_tensors out"
         )
-    return TENSORS[kind](rows)
+        raise ValueError(
+            f"the rows of {name!r} have different lengths and make no tensor; {advice}"
+        ) from error
+    if array.dtype.kind not in "ifb":
+        raise ValueError(f"the rows of {name!r} hold what is no number, or none of 64 bits")
+    # Rows without a token are whole numbers too, though numpy can't know it.
+    fractions = array.dtype.kind == "f" and array.size > 0
+    return TENSORS[kind](array.astype(np.float32 if fractions else np.int64, copy=False))

@@ -45,7 +45,8 @@ def read_texts(text: Any, text_pair: Any, is_split_into_words: bool) -> Texts:
 
     Raises:
         TypeError: Something is no text; the message names it and its place.
-        ValueError: `text` and `text_pair` are batches of different sizes.
+        ValueError: `text` and `text_pair` are batches of different sizes, or a text holds half a
+            surrogate pair.
     """
     firsts: list[Any]
     seconds: list[Any] | None
@@ -93,3 +94,19 @@ def _check(value: Any, place: str, is_split_into_words: bool) -> None:
             f"{place} is {value!r}, a {type(value).__name__}, not a string"
             + (listed if isinstance(value, list | tuple) else "")
         )
+    elif has_lone_surrogate(value):
+        raise ValueError(
+            f"{place} holds a lone surrogate (U+D800 to U+DFFF), which is no character; "
+            'clean it with text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")'
+        )
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Whether a text holds half a surrogate pair, which Python's strings can and UTF-8 can't."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -11,8 +11,10 @@ Source: the keywords and their meaning are transformers'.
 Not here: the ids (`tokenizer.py`).
 """
 
+import operator
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -88,12 +90,12 @@ class LengthRule:
                 stacklevel=3,
             )
         if max_length is None:
-            max_length = model_max_length
-            if model_max_length > UNLIMITED:
+            max_length = whole("model_max_length", model_max_length)
+            if max_length > UNLIMITED:
                 pad, cut = "longest" if pad == "longest" else None, None
-        for name, value in (("max_length", max_length), ("stride", stride)):
-            if value < 0:
-                raise ValueError(f"{name}={value} is negative")
+        max_length, stride = whole("max_length", max_length), whole("stride", stride)
+        if pad_to_multiple_of is not None:
+            pad_to_multiple_of = whole("pad_to_multiple_of", pad_to_multiple_of)
         if pad and cut and pad_to_multiple_of and max_length % pad_to_multiple_of:
             raise ValueError(
                 f"max_length={max_length} is no multiple of pad_to_multiple_of="
@@ -186,6 +188,21 @@ def share(first: int, second: int, room: int) -> tuple[int, int]:
     if short + long > room:
         short, long = room // 2, room - room // 2
     return (short, long) if first <= second else (long, short)
+
+
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """The whole number that a value is, be it Python's, numpy's or a tensor's.
+
+    Raises:
+        ValueError: It is none, or below `least`; named by `name`.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise ValueError(f"{name}={value!r} is no whole number from {least} up")
+    return number
 
 
 def _meaning(name: str, value: object, meanings: dict) -> str | None:

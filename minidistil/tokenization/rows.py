@@ -12,7 +12,7 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from minidistil.tokenization.encoding import BatchEncoding
+from minidistil.tokenization.encoding import PADDED, BatchEncoding
 from minidistil.tokenization.inputs import Texts
 from minidistil.tokenization.lengths import LengthRule
 from minidistil.tokenization.vocabulary import Vocabulary
@@ -24,7 +24,7 @@ def encode(
     """Encode every text or pair under a rule.
 
     Raises:
-        ValueError: A text can't be cut as asked, or holds half a surrogate pair.
+        ValueError: A text can't be cut as asked.
     """
     backend = vocabulary.private_backend()
     pair = texts.seconds is not None
@@ -38,23 +38,16 @@ def encode(
             f"stride={rule.stride} must be less than the {room} tokens that max_length="
             f"{rule.max_length} leaves to a text"
         )
-    try:
-        if rule.needs_check:
-            bare = [
-                map(len, backend.encode_batch(part, split, False))
-                for part in (texts.firsts, texts.seconds or [])
-            ]
-            seconds = repeat(None) if texts.seconds is None else bare[1]
-            for first, second in zip(bare[0], seconds, strict=False):
-                rule.check(first, second, special_tokens)
-        rule.configure(backend, vocabulary.pad_token, vocabulary.pad_token_id)
-        return backend.encode_batch(texts.joined(), split, add_special_tokens)
-    except TypeError as error:
-        # Rust has no strings with half a surrogate pair, which Python can make.
-        raise ValueError(
-            "a text holds a lone surrogate (U+D800 to U+DFFF), which is no character; "
-            'clean it with text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")'
-        ) from error
+    if rule.needs_check:
+        bare = [
+            map(len, backend.encode_batch(part, split, False))
+            for part in (texts.firsts, texts.seconds or [])
+        ]
+        seconds = repeat(None) if texts.seconds is None else bare[1]
+        for first, second in zip(bare[0], seconds, strict=False):
+            rule.check(first, second, special_tokens)
+    rule.configure(backend, vocabulary.pad_token, vocabulary.pad_token_id)
+    return backend.encode_batch(texts.joined(), split, add_special_tokens)
 
 
 def arrange(
@@ -114,13 +107,17 @@ def collate(
         return_tensors: "pt", "np" or None.
 
     Raises:
-        ValueError: There are no `input_ids`.
+        ValueError: There are no `input_ids`, a row lacks a name of the first row, or a column that
+            is not padded here makes no tensor.
     """
-    fillers = {"input_ids": pad_token_id, "attention_mask": 0, "special_tokens_mask": 1}
+    fillers = dict(zip(PADDED, (pad_token_id, 0, 1), strict=True))
     if isinstance(encoded, Mapping):
         columns = {name: [_to_list(row) for row in rows] for name, rows in encoded.items()}
     else:
-        names = encoded[0].keys() if encoded else ()
+        names = encoded[0].keys() if encoded else set()
+        for index, row in enumerate(encoded):
+            if lacking := names - row.keys():
+                raise ValueError(f"row {index} has no {min(lacking)!r}, and row 0 has one")
         columns = {name: [_to_list(row[name]) for row in encoded] for name in names}
     if "input_ids" not in columns:
         raise ValueError(f"there are no input_ids to pad among {list(columns)}")
@@ -137,4 +134,4 @@ def collate(
 
 
 def _to_list(row: Any) -> Any:
-    return row if isinstance(row, list | int | float) else row.tolist()
+    return row if isinstance(row, list | int | float | str | None) else row.tolist()

@@ -3,62 +3,39 @@
     tokenizer.json, vocab.txt, tokenizer_config.json, ... --read--> SavedTokenizer
     --DistilBertTokenizer--> --write--> tokenizer.json, vocab.txt, tokenizer_config.json
 
-tokenizer.json is the `tokenizers` library's whole state. A DistilBERT tokenizer is a vocabulary,
-a few added tokens and a few settings, so only those are taken from it and the rest is built anew;
-a file that says something else is refused instead of being read half. Truncation and padding that
-were left switched on in a file therefore never come back.
-
-Not here: finding or downloading a checkpoint's files (`checkpoints/hub.py`).
+Not here: what a tokenizer.json holds (`tokenizer_json.py`), finding or downloading a checkpoint's
+files (`checkpoints/hub.py`).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
 from minidistil.checkpoints.files import read_json, write_json
-
-SPECIAL_TOKENS = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-SETTINGS = (
-    "do_lower_case",
-    "strip_accents",
-    "tokenize_chinese_chars",
-    "model_max_length",
-    "padding_side",
-    "truncation_side",
-    "clean_up_tokenization_spaces",
-    *SPECIAL_TOKENS,
+from minidistil.tokenization.lengths import whole
+from minidistil.tokenization.saved import (
+    ADDED_TOKEN_FLAGS,
+    SETTINGS,
+    SPECIAL_TOKENS,
+    SavedTokenizer,
+    added_token,
+    check_setting,
+    token_text,
 )
+from minidistil.tokenization.tokenizer_json import read_tokenizer_json
+
 # Two names for one list: transformers 4 writes the first, transformers 5 the second.
 EXTRA_SPECIAL_TOKENS = ("additional_special_tokens", "extra_special_tokens")
-ADDED_TOKEN_FIELDS = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
-
-
-@dataclass
-class SavedTokenizer:
-    """What the files say.
-
-    Attributes:
-        vocab: Token to id, without added tokens.
-        added: Id to added token, special tokens included.
-        settings: Arguments of `DistilBertTokenizer`, those of `SETTINGS` that are on file.
-        extra_special_tokens: Special tokens beyond the five of `SPECIAL_TOKENS`.
-    """
-
-    vocab: dict[str, int]
-    added: dict[int, AddedToken] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    extra_special_tokens: list[str] = field(default_factory=list)
 
 
 def read_saved(find: Callable[[str], Path | None], name: str) -> SavedTokenizer:
     """Read a checkpoint's tokenizer.
 
     Where files disagree tokenizer_config.json has the last word. As in transformers, one that
-    lists the added tokens makes special_tokens_map.json obsolete: the savers of such a config may
-    write no map, and then an older tokenizer's is still there.
+    lists the added tokens makes special_tokens_map.json and added_tokens.json obsolete: the savers
+    of such a config may write neither, and then an older tokenizer's are still there.
 
     Args:
         find: Gives the path of a file by its name, None where the checkpoint lacks it.
@@ -77,11 +54,15 @@ def read_saved(find: Callable[[str], Path | None], name: str) -> SavedTokenizer:
         raise FileNotFoundError(f"{name} has neither tokenizer.json nor vocab.txt")
     config_path = find("tokenizer_config.json")
     config = {} if config_path is None else read_json(config_path)
-    map_path = find("special_tokens_map.json") if "added_tokens_decoder" not in config else None
+    complete = "added_tokens_decoder" in config
+    map_path = None if complete else find("special_tokens_map.json")
     if map_path is not None:
         _read_settings(map_path, read_json(map_path), saved)
     if config_path is not None:
         _read_settings(config_path, config, saved)
+    added_path = None if complete else find("added_tokens.json")
+    if added_path is not None:
+        _read_added(added_path, saved)
     return saved
 
 
@@ -108,12 +89,15 @@ def read_source(
 def read_vocab(path: str | Path) -> dict[str, int]:
     """Read a vocab.txt: one token a line, its id the number of the line, from 0.
 
+    As in the `tokenizers` library, lines end at line feeds only, and blanks at their ends are no
+    part of a token.
+
     Raises:
         ValueError: The file is not UTF-8 or holds no token.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = [line.rstrip("\n") for line in file]
+        with open(path, encoding="utf-8", newline="\n") as file:
+            lines = [line.rstrip() for line in file]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text: {error}") from error
     vocab = {token: index for index, token in enumerate(lines) if token}
@@ -122,54 +106,35 @@ def read_vocab(path: str | Path) -> dict[str, int]:
     return vocab
 
 
-def read_tokenizer_json(path: str | Path) -> SavedTokenizer:
-    """Read a tokenizer.json of the `tokenizers` library.
-
-    Raises:
-        ValueError: The file is broken or is not a BERT-style WordPiece tokenizer.
-    """
-    state = read_json(path)
-    model = state.get("model") or {}
-    # Older files don't name the type; among models only BPE and WordPiece have the prefix.
-    untyped = (
-        "WordPiece" if "continuing_subword_prefix" in model and "merges" not in model else None
-    )
-    kinds = {
-        "model": (model.get("type", untyped), "WordPiece"),
-        "word prefix": (model.get("continuing_subword_prefix", "##"), "##"),
-        "normalizer": ((state.get("normalizer") or {}).get("type"), "BertNormalizer"),
-        "pre_tokenizer": ((state.get("pre_tokenizer") or {}).get("type"), "BertPreTokenizer"),
-    }
-    for part, (found, wanted) in kinds.items():
-        if found != wanted:
-            raise ValueError(
-                f"{path} is no DistilBERT tokenizer: its {part} is {found!r}, not {wanted!r}"
-            )
-    normalizer = state["normalizer"]
-    settings = {
-        "do_lower_case": normalizer["lowercase"],
-        "strip_accents": normalizer["strip_accents"],
-        "tokenize_chinese_chars": normalizer["handle_chinese_chars"],
-        "unk_token": model["unk_token"],
-    }
-    added = {token.pop("id"): AddedToken(**token) for token in state.get("added_tokens", [])}
-    return SavedTokenizer(model["vocab"], added, settings)
-
-
 def _read_settings(path: Path, config: dict[str, Any], saved: SavedTokenizer) -> None:
-    for name in SETTINGS:
-        if config.get(name) is not None or (name == "strip_accents" and name in config):
-            value = config[name]
-            saved.settings[name] = (
-                _token(value, f"{path}: {name}") if name in SPECIAL_TOKENS else value
-            )
-    named = [name for name in EXTRA_SPECIAL_TOKENS if name in config]
-    if named:
-        saved.extra_special_tokens = [
-            token for name in named for token in _tokens(config[name], f"{path}: {name}")
-        ]
-    for index, token in config.get("added_tokens_decoder", {}).items():
-        saved.added.setdefault(int(index), AddedToken(**token))
+    try:
+        for name in SETTINGS:
+            value = config.get(name)
+            if value is not None or (name == "strip_accents" and name in config):
+                value = token_text(value, name) if name in SPECIAL_TOKENS else value
+                check_setting(name, value)
+                saved.settings[name] = value
+        named = [name for name in EXTRA_SPECIAL_TOKENS if name in config]
+        if named:
+            saved.extra_special_tokens = [t for name in named for t in _tokens(config[name], name)]
+        decoder = config.get("added_tokens_decoder", {})
+        if not isinstance(decoder, dict):
+            raise ValueError(f"added_tokens_decoder is {decoder!r:.60}, not ids and their tokens")
+        for index, token in decoder.items():
+            if not (index.isascii() and index.isdecimal()):
+                raise ValueError(f"added_tokens_decoder: {index!r} is no id")
+            saved.added.setdefault(int(index), added_token(token, "added_tokens_decoder"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read_added(path: Path, saved: SavedTokenizer) -> None:
+    """Read an added_tokens.json, token to id, which says nothing else of the tokens."""
+    special = {saved.settings.get(name) for name in SPECIAL_TOKENS} | {*saved.extra_special_tokens}
+    for token, index in read_json(path).items():
+        text, is_special = token_text(token, str(path)), token in special
+        added = AddedToken(text, normalized=not is_special, special=is_special)
+        saved.added.setdefault(whole(f"{path}: {token!r}", index), added)
 
 
 def _tokens(listed: Any, place: str) -> list[str]:
@@ -177,15 +142,7 @@ def _tokens(listed: Any, place: str) -> list[str]:
     if not isinstance(listed, list | dict | None):
         raise ValueError(f"{place} is {listed!r}, not a list of tokens")
     values = listed.values() if isinstance(listed, dict) else listed or []
-    return [_token(value, place) for value in values]
-
-
-def _token(value: Any, place: str) -> str:
-    # Special tokens are written as strings or as all the fields of an AddedToken.
-    token = value.get("content") if isinstance(value, dict) else value
-    if not isinstance(token, str):
-        raise ValueError(f"{place} holds {value!r}, which is no token")
-    return token
+    return [token_text(value, place) for value in values]
 
 
 def write_saved(
@@ -211,7 +168,7 @@ def write_saved(
         **settings,
         "tokenizer_class": "DistilBertTokenizer",
         "added_tokens_decoder": {
-            str(index): {name: getattr(token, name) for name in ADDED_TOKEN_FIELDS}
+            str(index): {n: getattr(token, n) for n in ("content", *ADDED_TOKEN_FLAGS)}
             for index, token in sorted(backend.get_added_tokens_decoder().items())
         },
     }

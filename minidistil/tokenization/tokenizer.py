@@ -26,7 +26,7 @@ from minidistil.tokenization.encoding import BatchEncoding
 from minidistil.tokenization.inputs import read_texts
 from minidistil.tokenization.lengths import LengthRule
 from minidistil.tokenization.rows import arrange, collate, encode
-from minidistil.tokenization.serialization import SETTINGS, read_saved, read_source, write_saved
+from minidistil.tokenization.serialization import read_saved, read_source, write_saved
 from minidistil.tokenization.vocabulary import Vocabulary
 
 
@@ -53,7 +53,8 @@ class DistilBertTokenizer(Vocabulary):
         added_tokens_decoder: Id to token of what was added to the vocabulary.
 
     Raises:
-        ValueError: Not one vocabulary, it lacks `unk_token`, or an added token has another id.
+        ValueError: Not one vocabulary, it lacks `unk_token`, an added token has another id, or an
+            argument has no such value.
     """
 
     def __init__(
@@ -125,9 +126,8 @@ class DistilBertTokenizer(Vocabulary):
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write tokenizer.json, vocab.txt and tokenizer_config.json into `folder`, all or none."""
-        settings = {name: getattr(self, name) for name in SETTINGS}
         with staged(Path(folder)) as scratch:
-            write_saved(scratch, self._backend, settings, self.all_special_tokens)
+            write_saved(scratch, self._backend, self._settings, self.all_special_tokens)
 
     def __call__(
         self,

@@ -8,14 +8,13 @@ Not here: cutting texts into tokens (`tokenizer.py`), learning a vocabulary (`tr
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from tokenizers import AddedToken, Tokenizer, normalizers
 
 from minidistil.tokenization.backend import build_backend, copy_backend
-from minidistil.tokenization.serialization import (
-    EXTRA_SPECIAL_TOKENS,
-    SPECIAL_TOKENS,
-    SavedTokenizer,
-)
+from minidistil.tokenization.saved import SETTINGS, SPECIAL_TOKENS, SavedTokenizer, check_setting
+from minidistil.tokenization.serialization import EXTRA_SPECIAL_TOKENS
 
 # What English puts no space before or around, for `clean_up_tokenization_spaces`.
 JOINED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
@@ -41,6 +40,8 @@ class Vocabulary:
         self.unk_token, self.sep_token, self.pad_token, self.cls_token, self.mask_token = (
             special_tokens
         )
+        for name, value in self._settings.items():
+            check_setting(name, value)
         self._backend = build_backend(
             saved,
             normalizers.BertNormalizer(
@@ -51,6 +52,11 @@ class Vocabulary:
             ),
             self._named_special_tokens(),
         )
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Arguments of the class, as they are saved."""
+        return {name: getattr(self, name) for name in SETTINGS}
 
     def private_backend(self) -> Tokenizer:
         """A backend for one call to set truncation and padding in."""
@@ -165,14 +171,13 @@ class Vocabulary:
         index = self._backend.token_to_id(token)
         return self.unk_token_id if index is None else index
 
-    def convert_ids_to_tokens(
-        self, ids: int | Iterable[int], skip_special_tokens: bool = False
-    ) -> str | list[str]:
+    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> str | list[str]:
         """Token of an id, or tokens of several.
 
         Raises:
             ValueError: An id stands for no token.
         """
+        ids = _plain(ids)
         if isinstance(ids, int):
             return self._token(ids)
         skipped = set(self.all_special_ids) if skip_special_tokens else set()
@@ -204,12 +209,16 @@ class Vocabulary:
             A string, or a list of strings for a batch.
 
         Raises:
+            TypeError: Something is neither an id nor a list of ids.
             ValueError: An id stands for no token, such as the label -100.
         """
-        ids = token_ids if isinstance(token_ids, int | list | tuple) else token_ids.tolist()
+        ids = _plain(token_ids)
         if isinstance(ids, int):
             ids = [ids]
-        if len(ids) > 0 and not isinstance(ids[0], int):
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
+            raise TypeError(f"{ids!r} is neither an id nor a list of ids")
+        ids = [_plain(index) for index in ids]
+        if ids and not isinstance(ids[0], int):
             return self.batch_decode(ids, skip_special_tokens, clean_up_tokenization_spaces)
         for index in set(ids):
             self._token(index)
@@ -230,3 +239,8 @@ class Vocabulary:
         return [
             self.decode(ids, skip_special_tokens, clean_up_tokenization_spaces) for ids in sequences
         ]
+
+
+def _plain(ids: Any) -> Any:
+    """Ids of numpy or PyTorch as Python's."""
+    return ids.tolist() if isinstance(ids, np.generic | np.ndarray | torch.Tensor) else ids

@@ -1,5 +1,7 @@
 """BERT -> DistilBERT on small random BERTs of every kind, and the ones that can't be converted."""
 
+import json
+
 import pytest
 import safetensors.torch
 import torch
@@ -82,6 +84,23 @@ def test_the_segment_matters(tmp_path):
     assert (folded - theirs.embeddings.position_embeddings.weight).abs().max() > 0.5
 
 
+def test_old_names(tmp_path):
+    """gamma and beta, as in BERT checkpoints made from TensorFlow's."""
+    bert("BertForMaskedLM", tmp_path)
+    want, _ = convert_bert(tmp_path)
+    file = tmp_path / "model.safetensors"
+    weights = safetensors.torch.load_file(file)
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    for new, name in old.items():
+        weights = {key.replace(new, name): value for key, value in weights.items()}
+    assert sum("LayerNorm.gamma" in key for key in weights) == 6
+    safetensors.torch.save_file(weights, file)
+    ours, dropped = convert_bert(tmp_path)
+    assert dropped == []
+    for name, weight in want.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], weight), name
+
+
 def test_dtype_and_labels_are_kept(tmp_path):
     names = {0: "O", 1: "B-PER", 2: "I-PER"}
     model = bert("BertForTokenClassification", tmp_path, id2label=names)
@@ -120,3 +139,13 @@ def test_a_head_that_is_not_whole(name, tmp_path):
     safetensors.torch.save_file(weights, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=r"lacks BERT's vocab_"):
         convert_bert(tmp_path)
+
+
+def test_a_config_of_another_model(tmp_path):
+    """Conversion draws no weight, so it offers no way to."""
+    bert("BertModel", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 41}))
+    with pytest.raises(ValueError, match=r"is \(37,\) in the checkpoint, but \(41,\)") as error:
+        convert_bert(tmp_path)
+    assert str(tmp_path) in str(error.value) and "ignore" not in str(error.value)

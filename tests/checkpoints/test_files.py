@@ -101,3 +101,23 @@ def test_json_too_deep(tmp_path):
     (tmp_path / "x.json").write_text('{"a":' + "[" * 100_000)
     with pytest.raises(ValueError, match=r"x\.json is not valid JSON"):
         read_json(tmp_path / "x.json")
+
+
+def test_no_folder():
+    with (
+        pytest.raises(ValueError, match=r"'' is no folder to write into; .* pass '\.'"),
+        staged(""),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["link", "link/below"])
+def test_a_link_to_nowhere(name, tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    message = r"link is a link to a folder that is not there: make that folder or remove the link"
+    with pytest.raises(FileNotFoundError, match=message), staged(tmp_path / name):
+        pass
+    (tmp_path / "nowhere").mkdir()
+    with staged(tmp_path / name) as scratch:
+        (scratch / "a").write_text("x")
+    assert (tmp_path / "nowhere").joinpath(*name.split("/")[1:], "a").read_text() == "x"

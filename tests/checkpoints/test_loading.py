@@ -13,6 +13,7 @@ from minidistil import (
     DistilBertModel,
 )
 from minidistil.checkpoints.files import write_json
+from minidistil.checkpoints.weights import read_weights
 from tests.helpers.reference import CLASSES, CONFIGS, inputs, pair
 from tests.helpers.tolerances import assert_close
 
@@ -77,7 +78,7 @@ def test_a_bare_encoder_from_a_head(tmp_path):
 def test_another_number_of_labels(tmp_path):
     _, model = pair("DistilBertForSequenceClassification", "k16", num_labels=4)
     model.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"classifier.bias is \(4,\) in the checkpoint and \(3,\)"):
+    with pytest.raises(ValueError, match=r"classifier.bias is \(4,\) in the checkpoint, but \(3,"):
         DistilBertForSequenceClassification.from_pretrained(tmp_path, num_labels=3)
     loaded = quiet(
         DistilBertForSequenceClassification,
@@ -234,6 +235,11 @@ def broken(kind, folder):
         weights = safetensors.torch.load_file(file)
         del weights["transformer.layer.0.ffn.lin1.weight"]
         safetensors.torch.save_file(weights, file)
+    elif kind == "int8 weights":
+        weights = safetensors.torch.load_file(file)
+        name = "transformer.layer.0.ffn.lin1.weight"
+        weights[name] = (weights[name] * 100).to(torch.int8)
+        safetensors.torch.save_file(weights, file)
     elif kind == "missing shard":
         file.unlink()
         index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
@@ -257,6 +263,18 @@ def broken(kind, folder):
             torch.save([torch.zeros(1)], pickled)
         elif kind == "bin of noise":
             pickled.write_bytes(bytes(range(256)))
+        elif kind == "bin of a web page":
+            pickled.write_bytes(b"<html>404</html>")
+        elif kind == "bin of text":
+            pickled.write_bytes(b"hello world, this is not a model")
+        elif kind == "bin of numbered tensors":
+            torch.save({1: torch.ones(2)}, pickled)
+        elif kind == "bin of a dictionary in a dictionary":
+            torch.save({"model": {"a": torch.ones(2)}}, pickled)
+        elif kind == "bin of a sparse tensor":
+            torch.save({"a": torch.eye(3).to_sparse()}, pickled)
+        elif kind == "bin without data":
+            torch.save({"a": torch.eye(3, device="meta")}, pickled)
 
 
 @pytest.mark.parametrize(
@@ -272,15 +290,22 @@ def broken(kind, folder):
         ("not utf-8", ValueError, "config.json is not valid JSON"),
         ("another architecture", ValueError, "model_type is 'roberta'"),
         ("nonsense in the config", ValueError, r"config.json: config.dropout .* not 2.0"),
-        ("wrong shapes", ValueError, r"LayerNorm.bias is \(32,\) in the checkpoint and \(48,"),
+        ("wrong shapes", ValueError, r"\(32,\) in the checkpoint, but \(48,.*pass ignore_mism"),
         ("missing encoder weights", ValueError, "lacks 1 weights of the encoder.*lin1.weight"),
+        ("int8 weights", ValueError, r"lin1.weight is of torch.int8 in the checkpoint: quantized"),
         ("missing shard", FileNotFoundError, "names model-00001-of-00001.safetensors"),
         ("shard outside the folder", ValueError, "'../outside.safetensors' is not a plain"),
         ("index without a map", ValueError, "weight_map"),
         ("pickle with code", ValueError, "could run code: refused"),
         ("truncated bin", ValueError, "pytorch_model.bin is truncated"),
         ("bin of a list", ValueError, "holds a list, not a dictionary of tensors"),
-        ("bin of noise", ValueError, "pytorch_model.bin"),
+        ("bin of noise", ValueError, r"pytorch_model.bin is no PyTorch .* begins with b'\\x00"),
+        ("bin of a web page", ValueError, "no PyTorch weights file: it begins with b'<html>404"),
+        ("bin of text", ValueError, "no PyTorch weights file: it begins with b'hello world"),
+        ("bin of numbered tensors", ValueError, "calls a tensor 1: not the name of a weight"),
+        ("bin of a dictionary in a dictionary", ValueError, "holds a dict as 'model', not a ten"),
+        ("bin of a sparse tensor", ValueError, r"a is sparse, .* \(torch.sparse_coo on cpu\)"),
+        ("bin without data", ValueError, r"a is .* without data \(torch.strided on meta\)"),
     ],
 )
 def test_broken_checkpoints(kind, error, message, tmp_path):
@@ -298,10 +323,18 @@ def test_a_typo_is_a_type_error(tmp_path):
     model.save_pretrained(tmp_path)
     with pytest.raises(TypeError, match="'num_lables'"):
         DistilBertModel.from_pretrained(tmp_path, num_lables=3)
-    with pytest.raises(ValueError, match="int8 is not a floating-point dtype"):
+    with pytest.raises(ValueError, match="'int8' is not a dtype of weights: choose"):
         DistilBertModel.from_pretrained(tmp_path, dtype="int8")
-    with pytest.raises(ValueError, match="contradicts"):
+    with pytest.raises(ValueError, match="torch_dtype='float32' contradicts dtype='float16'"):
         DistilBertModel.from_pretrained(tmp_path, dtype="float16", torch_dtype="float32")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "torch.float16", torch.float16])
+def test_both_names_of_the_dtype(dtype, tmp_path):
+    _, model = pair("DistilBertModel", "k16")
+    model.save_pretrained(tmp_path)
+    load = DistilBertModel.from_pretrained
+    assert load(tmp_path, dtype=dtype, torch_dtype=torch.float16).dtype == torch.float16
 
 
 def test_config_fields_reach_the_model(tmp_path):
@@ -334,3 +367,24 @@ def test_the_caller_who_takes_the_info_gets_no_warning(tmp_path, recwarn):
     encoder.save_pretrained(tmp_path)
     DistilBertForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
     assert not recwarn.list
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # the flipped bit's
+@pytest.mark.parametrize("archive", [True, False])
+def test_every_flipped_bit_is_read_or_refused(archive, tmp_path):
+    """A damaged pickle makes the unpickler stumble in a dozen ways; all become one error."""
+    file = tmp_path / "pytorch_model.bin"
+    tensor = torch.arange(3.0)
+    torch.save({"a": tensor}, file, _use_new_zipfile_serialization=archive)
+    good = file.read_bytes()
+    refused = 0
+    for place in range(len(good)):
+        bad = bytearray(good)
+        bad[place] ^= 1 << place % 8
+        file.write_bytes(bad)
+        try:
+            read_weights(tmp_path)
+        except ValueError as error:
+            assert str(file) in str(error)
+            refused += 1
+    assert refused > 50

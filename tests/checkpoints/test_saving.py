@@ -109,3 +109,28 @@ def test_an_untied_projector_is_written(tmp_path):
     again = DistilBertForMaskedLM.from_pretrained(tmp_path)
     assert torch.equal(again.vocab_projector.weight, model.vocab_projector.weight)
     assert not torch.equal(again.vocab_projector.weight, again.get_input_embeddings().weight)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_config_changed_by_hand(tied, tmp_path):
+    """Untied: the shared weight is written for both. Tied, but two weights: both are kept."""
+    model = tiny("DistilBertForMaskedLM", tie_word_embeddings=not tied)
+    model.config.tie_word_embeddings = tied
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["tie_word_embeddings"] is False
+    again, info = DistilBertForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info.values())
+    assert torch.equal(again.vocab_projector.weight, model.vocab_projector.weight)
+    assert torch.equal(again.get_input_embeddings().weight, model.get_input_embeddings().weight)
+    assert again.vocab_projector.weight is not again.get_input_embeddings().weight
+
+
+def test_no_folder_is_not_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = tiny()
+    for what in (model, model.config):
+        with pytest.raises(ValueError, match="'' is no folder"):
+            what.save_pretrained("")
+    assert not any(tmp_path.iterdir())
+    model.save_pretrained(".")
+    assert (tmp_path / "config.json").is_file()

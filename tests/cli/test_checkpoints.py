@@ -1,6 +1,7 @@
 """info and convert."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -44,6 +45,24 @@ def test_info(shell, models):
     assert "dtype       float32\n" in run.out
 
 
+def test_info_for_people(shell, models, tmp_path):
+    run = shell("info", models["classifier"])
+    assert "\nlabels      0  NEGATIVE\n            1  POSITIVE\n" in run.out
+    size = (models["classifier"] / "model.safetensors").stat().st_size
+    assert f"\nfiles       model.safetensors  {size / 1000:.1f} kB\n" in run.out
+    assert re.search(r"\n            vocab.txt +\d{3} bytes\n", run.out)
+    # Said once: of the config only what has no line of its own.
+    assert run.out.count("float32") == run.out.count("DistilBertFor") == 1
+    assert "id2label" not in run.out and "label2id" not in run.out
+    # A head without labels has LABEL_0 and LABEL_1 in its config all the same.
+    for name in ("base", "swag"):
+        assert "label" not in shell("info", models[name]).out.lower()
+        assert shell("info", models[name], "--json").objects[0]["labels"] == {}
+    (tmp_path / "config.json").write_text('{"model_type": "distilbert"}', encoding="utf-8")
+    run = shell("info", tmp_path)
+    assert "dtype       not said\n" in run.out and "class       not said\n" in run.out
+
+
 def test_info_without_safetensors(shell, models, tmp_path):
     (tmp_path / "config.json").write_bytes((models["base"] / "config.json").read_bytes())
     torch.save({}, tmp_path / "pytorch_model.bin")
@@ -71,6 +90,17 @@ def test_info_counts_what_would_be_loaded(shell, models, tmp_path):
         index.write_text(content, encoding="utf-8")
         run = shell("info", tmp_path)
         assert run.code == 1 and message in run.err and run.err.count("\n") == 1
+
+
+def test_info_names_a_shard_that_is_missing(shell, models, tmp_path):
+    shutil.copytree(models["base"], tmp_path, dirs_exist_ok=True)
+    shards = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    (tmp_path / "model.safetensors").rename(tmp_path / shards[0])
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("ab", shards, strict=True))}))
+    run = shell("info", tmp_path)
+    assert (run.code, run.out) == (1, "")
+    assert run.err.endswith(f" names {shards[1]}, which is not there\n")
 
 
 def test_info_of_what_is_no_distilbert(shell, bert):
@@ -103,6 +133,41 @@ def test_convert_keeps_what_is_there(shell, bert, tmp_path):
     assert [path.name for path in target.iterdir()] == ["notes"]
     assert shell("convert", bert, target, "--force").code == 0
     assert (target / "notes").exists() and (target / "model.safetensors").exists()
+
+
+def test_convert_replaces_an_earlier_checkpoint(shell, bert, models, tmp_path):
+    target = tmp_path / "target"
+    shutil.copytree(models["base"], target)
+    stale = ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
+    stale += ["pytorch_model.bin", "special_tokens_map.json", "added_tokens.json"]
+    kept = ["notes", "vocab.txt.bak", "model.bin", "my-model.safetensors", "README.md"]
+    for name in stale + kept:
+        (target / name).write_text("{}", encoding="utf-8")
+    (target / "pytorch_model-00001-of-00002.bin").mkdir()  # no file: nothing to remove
+    run = shell("convert", bert, target, "--force")
+    assert run.code == 0
+    assert f"removed of the earlier checkpoint: {', '.join(sorted(stale))}\n" in run.out
+    assert {path.name for path in target.iterdir()} == {
+        *(path.name for path in models["base"].iterdir()),
+        *kept,
+        "pytorch_model-00001-of-00002.bin",
+    }
+
+
+def test_convert_removes_nothing_where_there_is_no_checkpoint(shell, bert, tmp_path):
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "added_tokens.json").write_text("mine", encoding="utf-8")
+    run = shell("convert", bert, target, "--force")
+    assert run.code == 0 and "removed" not in run.out
+    assert (target / "added_tokens.json").exists()
+
+
+def test_convert_does_not_write_over_its_source(shell, bert):
+    before = {path.name: path.read_bytes() for path in bert.iterdir()}
+    run = shell("convert", bert, bert / ".." / bert.name, "--force")
+    assert run.code == 2 and "is SOURCE itself: choose another folder" in run.err
+    assert {path.name: path.read_bytes() for path in bert.iterdir()} == before
 
 
 def test_nothing_is_written_where_something_fails(shell, bert, models, tmp_path):

@@ -66,6 +66,7 @@ def test_what_is_refused(tmp_path):
         ('{"text"', "not JSON"),
         ("[" * 200_000, "nested too deeply"),
         ('{"text": 1}', 'an object with a "text"'),
+        (r'{"text": "\ud800"}', "a text holds the lone surrogate"),
     ):
         path.write_text(f"\n{content}\n", encoding="utf-8")
         with pytest.raises(ValueError, match=f"a.jsonl:2: .*{message}"):

@@ -69,6 +69,13 @@ def test_pairs_and_other_fields(shell, models):
     assert [list(one) for one in run.objects] == [[*row, "result"] for row in rows]
 
 
+def test_a_second_text_that_is_none(shell, models):
+    lines = '{"text": "a"}\n{"text": "hello", "text_pair": 5}\n'
+    run = shell("classify", "--model", models["classifier"], "--format", "jsonl", stdin=lines)
+    assert run.code == 1 and len(run.lines) == 1
+    assert run.err == "Error: standard input:2: 'text_pair' is 5, not a string\n"
+
+
 def test_classify_shows_labels(shell, models):
     model = models["classifier"]
     scores = pipeline("text-classification", model, top_k=None)("Ada")
@@ -136,3 +143,11 @@ def test_the_line_that_breaks_is_named_after_the_results_before_it(shell, models
 
 def test_heads_are_all_tried():
     assert set(HEADS) - {"base"} == {"mlm", "classifier", "tagger", "squad", "swag"}
+
+
+def test_choose_with_the_head_of_another_task(shell, models):
+    run = shell("choose", "--model", models["classifier"], "a", "b", "c")
+    assert run.code == 1 and run.err.count("\n") == 1
+    assert "has no trained classifier.bias, classifier.weight of the shape" in run.err
+    assert "pass a checkpoint fine-tuned for multiple-choice" in run.err
+    assert "=" not in run.err  # no keyword of Python's

@@ -85,6 +85,8 @@ def test_objects(file):
         ("[1]", ("text",), "jsonl", r"a JSON object with text is needed, not \[1\]"),
         ('{"txt": "a"}', ("text",), "jsonl", r"no 'text'; its keys are \['txt'\]"),
         ('{"text": 3}', ("text",), "jsonl", "'text' is 3, not a string"),
+        (r'{"text": "a \ud83d\ude00 \ud800"}', ("text",), "jsonl", r"lone surrogate '.ud800'"),
+        (r'{"text": "a", "kept": [{"\uDFFF": 1}]}', ("text",), "jsonl", "lone surrogate '.udfff'"),
         ('{"prompt": "a", "choices": "bc"}', CHOICES, "jsonl", "not a list of strings"),
         ('{"prompt": "a", "choices": ["b", 1]}', CHOICES, "jsonl", "not a list of strings"),
     ],
@@ -93,6 +95,11 @@ def test_a_line_that_does_not_fit_is_named(file, line, names, input_format, mess
     path = file(f"\n{line}\n".encode())
     with pytest.raises(ValueError, match=f"{path}:2: .*{message}"):
         list(read_records((path,), names, input_format, "strict"))
+
+
+def test_whole_surrogate_pairs_are_characters(file):
+    path = file(rb'{"text": "\ud83d\ude00 \\ud800"}')
+    assert values(path, ("text",), "jsonl") == [({"text": "\U0001f600 \\ud800"}, False)]
 
 
 def test_the_format_goes_by_the_ending(tmp_path):

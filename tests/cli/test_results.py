@@ -55,6 +55,17 @@ def test_a_bad_record_is_named_by_its_place(before):
     assert got == want[: len(got)] and all(result is None for _, result in want[len(got) :])
 
 
+def test_a_pipeline_that_takes_inputs_one_by_one_names_the_place_too():
+    def each(texts):
+        for text in texts:
+            yield from upper([text])
+
+    given = records("a", "", "b", "c", "bad")
+    results = results_of(given, lambda record: record.values["text"], each)
+    with pytest.raises(ValueError, match=r"^in:5: is bad$"):
+        list(results)
+
+
 def test_results_before_an_unreadable_line_come_first():
     def lines():
         yield from records("a", "", "b")
@@ -98,3 +109,45 @@ def test_one_line_a_record(capsys):
     assert capsys.readouterr().out == (
         'é f g\th\n\n{"text": "a\\nb", "result": "é\\n"}\n{"text": "a\\nb", "result": null}\n'
     )
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        float("nan"),
+        [{"label": "a", "score": float("inf")}],
+        {"scores": [0.5, -float("inf")]},
+        np.array([0, np.nan], np.float32),
+    ],
+)
+def test_a_result_that_is_not_finite_is_an_error(broken):
+    fine = [1.5, {"label": "a", "score": 1, "rest": [None, "nan"]}, np.zeros(2, np.float32)]
+    given = records("a", "", "b", "c", "d")
+    answers = iter([*fine, broken])
+    results = results_of(given, lambda _: "", lambda items: (next(answers) for _ in items))
+    for value in (fine[0], None, *fine[1:]):
+        assert next(results)[1] is value
+    with pytest.raises(ValueError, match=r"^in:5: the result holds NaN or infinity"):
+        next(results)
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")]])
+def test_a_field_that_json_can_not_hold(capsys, value):
+    record = Record({"text": "a", "kept": value}, ("text",), "in:7")
+    with pytest.raises(ValueError, match=r"^in:7: a field holds NaN or infinity"):
+        write(record, "b", True, str)
+    write(record, "b", False, str)
+    assert capsys.readouterr().out == "b\n"
+
+
+def test_what_can_not_be_an_input_is_told_after_the_results_before_it():
+    def item_of(record):
+        if record.values["text"] == "bad":
+            raise ValueError(f"{record.place}: is bad")
+        return record.values["text"]
+
+    got = []
+    with pytest.raises(ValueError, match=r"^in:4: is bad$"):
+        for record, result in results_of(records("a", "", "b", "bad", "c"), item_of, upper):
+            got.append((record.values["text"], result))
+    assert got == [("a", "A"), ("", None), ("b", "B")]

@@ -113,3 +113,7 @@ def test_nothing_to_search(shell, model, tmp_path):
     assert run.code == 2 and "does not exist" in run.err
     run = shell("search", *model, "--in", tmp_path, "Ada")
     assert run.code == 1 and "holds no file" in run.err
+
+
+def test_the_help_says_when_the_index_is_written(shell):
+    assert "written once, when all of them are" in " ".join(shell("search", "--help").out.split())

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -132,6 +133,27 @@ def test_a_tutorial_without_a_title_fails(project):
 def test_a_path_of_the_machine_fails(project):
     message = failure(project, "# %%\nimport minidistil\nprint(minidistil.__file__)\n")
     assert "a path of this machine" in message
+
+
+def test_text_that_the_kernel_flushed_in_parts_is_one_block(project):
+    parts = "import sys\n"
+    for number in range(3):
+        parts += f"print({number}, flush=True)\nprint('aside', file=sys.stderr, flush=True)\n"
+    text = page(project, "# %%\n" + parts)
+    assert "``` { .text .output .no-copy }\n0\n1\n2\n```" in text
+    assert text.count(".output") == 1
+
+
+def test_text_before_and_after_a_picture_stays_there(project):
+    text = page(project, "# %%\n# alt: a line\nprint('before')\n" + DRAW + "print('after')\n")
+    places = [text.index(f"\n{part}") for part in ("before\n", "![a line]", "after\n")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("shown", ["print(object())", "object()", "print([build])"])
+def test_the_address_of_an_object_fails(project, shown):
+    message = failure(project, f"# %%\ndef build():\n    pass\n{shown}\n")
+    assert re.search(r"the output shows <\S.* at 0x\w+>, an address that changes", message)
 
 
 def test_the_network_is_refused(project):

@@ -1,8 +1,10 @@
 """The masked-LM head: tied weights, and logits by hand."""
 
+import pytest
 import torch
+from torch import nn
 
-from tests.helpers.reference import inputs, pair
+from tests.helpers.reference import VOCAB, inputs, pair
 from tests.helpers.tolerances import assert_close
 
 
@@ -26,3 +28,37 @@ def test_the_tied_weight_gets_both_gradients():
     model(**given, labels=label).loss.backward()
     # Every row is an output; only the rows of the input are also looked up.
     assert (model.get_input_embeddings().weight.grad.norm(dim=1) > 0).all()
+
+
+def test_a_projector_of_its_own_stays():
+    """The config says that it is untied, so that a resize keeps its rows."""
+    _, model = pair("DistilBertForMaskedLM", "k16")
+    projector = nn.Linear(32, VOCAB)
+    old = projector.weight.clone()
+    model.set_output_embeddings(projector)
+    assert model.config.tie_word_embeddings is False
+    model.resize_token_embeddings(VOCAB + 3)
+    assert torch.equal(model.vocab_projector.weight[:VOCAB], old)
+    assert not torch.equal(model.get_input_embeddings().weight[:VOCAB], old)
+    # Tied again, on demand.
+    projector.weight = model.get_input_embeddings().weight
+    model.set_output_embeddings(projector)
+    assert model.config.tie_word_embeddings is True
+
+
+@pytest.mark.parametrize(
+    "projector",
+    [
+        nn.Linear(16, VOCAB),
+        nn.Linear(32, VOCAB + 1),
+        nn.Linear(32, VOCAB, bias=False),
+        nn.Embedding(VOCAB, 32),
+    ],
+)
+def test_what_cannot_be_the_projector(projector):
+    _, model = pair("DistilBertForMaskedLM", "k16")
+    old = model.vocab_projector
+    message = rf"\) does not fit: expected nn\.Linear\(32, {VOCAB}\) with a bias"
+    with pytest.raises(ValueError, match=message):
+        model.set_output_embeddings(projector)
+    assert model.vocab_projector is old and model.config.tie_word_embeddings is True

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from minidistil.ops import AttentionImpl, resolve_attention
-from minidistil.ops.attention import IMPLEMENTATIONS, eager, sdpa
+from minidistil.ops.attention import eager, sdpa
 from tests.helpers.tolerances import assert_close
 
 
@@ -108,21 +108,21 @@ def test_gradients_by_finite_differences(attend):
     assert gradcheck(lambda *qkv: attend(*qkv, mask)[0], tensors)
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@pytest.mark.parametrize("name", ["eager", "sdpa"])
 def test_scale(name):
     query, key, value = torch.randn(3, 2, 2, 5, 4).unbind()
-    attend = IMPLEMENTATIONS[name].padded
+    attend = resolve_attention(name).padded
     assert_close(attend(query, key, value, scale=0.5)[0], attend(query, key, value)[0])
     assert (
         attend(query, key, value, scale=2.0)[0] - attend(query, key, value)[0]
     ).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@pytest.mark.parametrize("name", ["eager", "sdpa"])
 def test_non_contiguous_inputs(name):
     query, key, value = torch.randn(3, 2, 5, 2, 4).transpose(2, 3).unbind()
     assert not query.is_contiguous()
-    attend = IMPLEMENTATIONS[name].padded
+    attend = resolve_attention(name).padded
     expected, _ = eager(query.contiguous(), key.contiguous(), value.contiguous())
     assert_close(attend(query, key, value)[0], expected)
 

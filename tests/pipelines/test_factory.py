@@ -44,8 +44,15 @@ def test_dtype_and_attention(folder):
     half = pipeline("fill-mask", folder, dtype="bfloat16", attn_implementation="eager")
     assert half.model.dtype == torch.bfloat16
     assert half.model.config.attn_implementation == "eager"
-    again = pipeline("fill-mask", half.model, half.tokenizer, dtype=torch.float32)
-    assert again.model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["dtype", "attn_implementation"])
+@pytest.mark.parametrize("value", ["float64", torch.float64, "auto", "foo", "eager"], ids=str)
+def test_the_callers_model_is_not_changed(folder, name, value):
+    model = DistilBertForMaskedLM.from_pretrained(folder)
+    with pytest.raises(ValueError, match=f"{name}={value!r} is for a checkpoint: c.* yourself"):
+        pipeline("fill-mask", model, folder, **{name: value})
+    assert model.dtype == torch.float32 and model.config.attn_implementation == "sdpa"
 
 
 def test_unknown_task(folder):

@@ -95,3 +95,21 @@ def test_a_damaged_index_is_not_believed(embed, tmp_path, tensors):
     with pytest.raises(ValueError, match="index is no index of vectors, or damaged: "):
         counted(embed, PASSAGES, path)
     assert path.read_bytes() == content
+
+
+def test_vectors_that_are_not_finite_are_not_kept(embed, tmp_path):
+    path = tmp_path / "index"
+    counted(embed, PASSAGES[:1], path)
+    content = path.read_bytes()
+    weight = embed.model.embeddings.LayerNorm.weight
+    before = weight[3].item()
+    weight.data[3] = np.nan
+    try:
+        for name in (path, tmp_path / "new", None):
+            with pytest.raises(
+                ValueError, match=r"vector of 'Ada Lovelace .*' is not finite \(5 s"
+            ):
+                counted(embed, PASSAGES, name)
+    finally:
+        weight.data[3] = before
+    assert path.read_bytes() == content and not (tmp_path / "new").exists()

@@ -85,7 +85,17 @@ def test_several_questions(answer):
         ({"question": "Who?"}, InputError, "keys question and context, not"),
         ({"question": "Who?", "context": None}, TypeError, "context is None, a NoneType"),
         ({"question": b"Who?", "context": "a"}, TypeError, "question is b'Who"),
-        ({"question": "a " * 70, "context": "a"}, InputError, "max_length=64"),
+        (
+            {"question": "a " * 70, "context": "a"},
+            InputError,
+            "has 70 tokens, of the 64 that a window",
+        ),
+        ({"question": "a " * 70, "context": "a " * 70}, InputError, "; shorten the question$"),
+        (
+            {"question": "a " * 40, "context": "a " * 40},
+            InputError,
+            "leaves 21 to the context, and",
+        ),
         ("Who?", TypeError, "'Who\\?', not a dict of question and context"),
     ],
 )
@@ -95,8 +105,16 @@ def test_what_is_refused(answer, item, error, message):
 
 
 def test_settings(answer):
-    for name in ("top_k", "max_answer_len"):
-        with pytest.raises(ValueError, match=f"{name} must be 1 or more, not 0"):
+    for name in ("top_k", "max_answer_len", "max_seq_len"):
+        with pytest.raises(ValueError, match=f"{name}=0 is no whole number from 1 up"):
             answer(question="a", context="a", **{name: 0})
+    for value in (-1, 1.5):
+        with pytest.raises(ValueError, match=f"doc_stride={value} is no whole number from 0 up"):
+            answer(question="a", context="a", doc_stride=value)
+    with pytest.raises(InputError, match="shorten the question or lower doc_stride"):
+        answer(question="a", context="a " * 70, doc_stride=60)
+    # Where the context is one window, none shares anything with another.
+    one = answer(question="a", context="in paris", doc_stride=60)
+    assert_same(one, answer(question="a", context="in paris"))
     with pytest.raises(ValueError, match="max_seq_len=65, but the model takes 64"):
         answer(question="a", context="a", max_seq_len=65)

@@ -44,5 +44,9 @@ def test_pairs_in_a_batch_are_taken_apart() -> None:
 
 
 def test_half_a_surrogate_pair() -> None:
-    with pytest.raises(ValueError, match="lone surrogate"):
-        DistilBertTokenizer(TINY_VOCAB)(["low", "\ud800"])
+    tokenizer = DistilBertTokenizer(TINY_VOCAB)
+    with pytest.raises(ValueError, match=r"^text\[1\] holds a lone surrogate"):
+        tokenizer(["low", "\ud800"])
+    with pytest.raises(ValueError, match=r"^text_pair\[1\] holds a lone surrogate"):
+        tokenizer(["low"], ["a", "b\udfff"], is_split_into_words=True)
+    assert tokenizer("\U0001f600").input_ids == [1, 0, 2]

@@ -1,6 +1,8 @@
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from minidistil.tokenization import DistilBertTokenizer
 from minidistil.tokenization.lengths import share
@@ -27,8 +29,14 @@ def test_the_worked_example() -> None:
         ({"padding": "most"}, "padding='most' is none of"),
         ({"truncation": "first"}, "truncation='first' is none of"),
         ({"padding_side": "up", "padding": True}, "padding_side='up' is none of"),
-        ({"max_length": -1}, "max_length=-1 is negative"),
-        ({"stride": -1}, "stride=-1 is negative"),
+        ({"max_length": -1}, "max_length=-1 is no whole number from 0 up"),
+        ({"stride": -1}, "stride=-1 is no whole number from 0 up"),
+        ({"max_length": 5.0}, "max_length=5.0 is no whole number"),
+        ({"max_length": "5"}, "max_length='5' is no whole number"),
+        ({"max_length": True}, "max_length=True is no whole number"),
+        ({"max_length": 5, "stride": 1.0}, "stride=1.0 is no whole number"),
+        ({"padding": True, "pad_to_multiple_of": 8.0}, "pad_to_multiple_of=8.0 is no whole number"),
+        ({"padding": True, "pad_to_multiple_of": -8}, "pad_to_multiple_of=-8 is no whole number"),
         ({"max_length": 1}, r"max_length=1 has no room for \[CLS\] and \[SEP\]"),
         ({"max_length": 4, "stride": 2}, "stride=2 must be less than the 2 tokens"),
         ({"max_length": 4, "truncation": "only_second"}, "needs a text_pair"),
@@ -41,6 +49,14 @@ def test_the_worked_example() -> None:
 def test_what_can_not_be(keywords: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TOKENIZER("want low un", **keywords)
+
+
+@pytest.mark.parametrize("five", [np.int64(5), np.uint8(5), torch.tensor(5)], ids=repr)
+def test_whole_numbers_of_others(five: Any) -> None:
+    text = "want low un want low"
+    keywords: dict[str, Any] = {"truncation": True, "max_length": five, "padding": True}
+    assert TOKENIZER(text, **keywords).input_ids == TOKENIZER(text, max_length=5).input_ids
+    assert len(TOKENIZER(text, padding=True, pad_to_multiple_of=five).input_ids) == 10
 
 
 def test_a_text_too_short_to_be_cut() -> None:

@@ -9,6 +9,7 @@ import transformers
 from tokenizers import Tokenizer, models
 
 from minidistil.tokenization import DistilBertTokenizer
+from minidistil.tokenization.serialization import read_vocab
 
 from .samples import TINY_VOCAB
 
@@ -110,10 +111,10 @@ def test_a_vocabulary_with_gaps_has_no_vocab_txt(tmp_path: Path) -> None:
 
 def test_other_tokenizers_are_refused(tmp_path: Path) -> None:
     Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(ValueError, match="no DistilBERT tokenizer: its model is 'BPE'"):
+    with pytest.raises(ValueError, match="no DistilBERT tokenizer: model.type is 'BPE'"):
         DistilBertTokenizer.from_pretrained(tmp_path)
     Tokenizer(models.WordPiece(TINY_VOCAB)).save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(ValueError, match="its normalizer is None, not 'BertNormalizer'"):
+    with pytest.raises(ValueError, match="normalizer.type is None, not 'BertNormalizer'"):
         DistilBertTokenizer.from_pretrained(tmp_path)
 
 
@@ -182,11 +183,22 @@ def test_named_extra_special_tokens(tmp_path: Path) -> None:
         ("additional_special_tokens", ["<Z>", 7], "holds 7, which is no token"),
         ("extra_special_tokens", {"z": {"lstrip": True}}, "holds {'lstrip': True}, which is no"),
         ("cls_token", {"lstrip": True}, "holds {'lstrip': True}, which is no token"),
+        ("do_lower_case", "yes", "='yes' is none of [True, False]"),
+        ("strip_accents", 0, "=0 is none of [True, False, None]"),
+        ("model_max_length", "512", "='512' is no whole number from 1 up"),
+        ("model_max_length", 512.0, "=512.0 is no whole number from 1 up"),
+        ("padding_side", "middle", "='middle' is none of ['right', 'left']"),
+        ("truncation_side", [], "=[] is none of"),
+        ("added_tokens_decoder", None, " is None, not ids and their tokens"),
+        ("added_tokens_decoder", {"x": {"content": "<x>"}}, ": 'x' is no id"),
+        ("added_tokens_decoder", {"15": None}, " holds None, which is no token"),
+        ("added_tokens_decoder", {"15": {"content": "x", "lstrip": 1}}, ": lstrip of 'x' is 1"),
     ],
 )
-def test_what_is_no_token(tmp_path: Path, name: str, value: Any, message: str) -> None:
+def test_a_broken_config(tmp_path: Path, name: str, value: Any, message: str) -> None:
     write_config(tmp_path, **{name: value})
-    with pytest.raises(ValueError, match=f"tokenizer_config.json: {name} {message}"):
+    place = f"{tmp_path / 'tokenizer_config.json'}: {name}"
+    with pytest.raises(ValueError, match=f"{re.escape(place)} ?{re.escape(message.strip())}"):
         DistilBertTokenizer.from_pretrained(tmp_path)
 
 
@@ -217,3 +229,61 @@ def test_an_added_token_keeps_its_id(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").unlink()
     with pytest.raises(ValueError, match=r"'<e>' is saved with id 77, but .* gives it 20"):
         DistilBertTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("extra", [[], ["<s>"]])
+def test_added_tokens_of_older_checkpoints(tmp_path: Path, extra: list[str]) -> None:
+    write_config(tmp_path, mask_token="[MASK]", extra_special_tokens=extra)
+    path = tmp_path / "added_tokens.json"
+    path.write_text(json.dumps({"<s>": 17, "[MASK]": 4, "Big": 16, "<new>": 15}))
+    ours = DistilBertTokenizer.from_pretrained(tmp_path)
+    theirs = transformers.DistilBertTokenizer.from_pretrained(tmp_path)
+    assert ours.convert_tokens_to_ids(["<new>", "Big", "<s>"]) == [15, 16, 17]
+    assert len(ours) == len(theirs) == 18
+    text = "low <new> <NEW>big [MASK] [mask] <s> <S> low"
+    assert ours(text).input_ids == theirs(text)["input_ids"]
+    assert ours.all_special_tokens == theirs.all_special_tokens
+
+
+def test_added_tokens_are_those_of_the_config_where_it_lists_them(tmp_path: Path) -> None:
+    write_config(tmp_path, added_tokens_decoder={"15": {"content": "<q>"}})
+    (tmp_path / "added_tokens.json").write_text('{"<new>": 15}')
+    assert DistilBertTokenizer.from_pretrained(tmp_path).convert_ids_to_tokens(15) == "<q>"
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ({"<new>": 17}, "'<new>' is saved with id 17, but the vocabulary gives it 15"),
+        ({"<new>": "15"}, "added_tokens.json: '<new>'='15' is no whole number"),
+        ({"\ud800": 15}, "added_tokens.json holds '.ud800', which is no token"),
+        ([], "added_tokens.json holds a JSON list"),
+    ],
+)
+def test_broken_added_tokens(tmp_path: Path, added: Any, message: str) -> None:
+    write_config(tmp_path)
+    (tmp_path / "added_tokens.json").write_text(json.dumps(added))
+    with pytest.raises(ValueError, match=message):
+        DistilBertTokenizer.from_pretrained(tmp_path)
+
+
+def test_lines_of_a_vocab_txt_are_read_as_the_library_reads_them(tmp_path: Path) -> None:
+    """Blanks at the end of a line are no part of a token; a lone carriage return ends no line."""
+    path = tmp_path / "vocab.txt"
+    lines = [
+        "[UNK]",
+        "hello ",
+        "  y",
+        "z\t",
+        "a\u00a0",
+        "c\r",
+        "d\re",
+        "",
+        "dup",
+        "dup \u2028",
+        "f",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8", newline="")
+    theirs = models.WordPiece.read_file(str(path))
+    assert read_vocab(path) == {token: index for token, index in theirs.items() if token}
+    assert read_vocab(path)["hello"] == 1 and read_vocab(path)["f"] == 10

@@ -33,9 +33,26 @@ def test_decode(skip: bool, clean_up: bool | None) -> None:
     ours, theirs = DistilBertTokenizer(vocab), transformers.DistilBertTokenizer(vocab=vocab)
     ids = [1, 5, 15, 16, 18, 17, 10, 11, 12, 4, 2]
     keywords: dict[str, Any] = {"clean_up_tokenization_spaces": clean_up}
-    for form in (ids, np.array(ids), torch.tensor(ids), [ids, ids], torch.tensor([ids]), 5, []):
+    forms = [ids, np.array(ids), torch.tensor(ids), [ids, ids], torch.tensor([ids]), 5, []]
+    forms += [[*np.array(ids)], [*torch.tensor(ids)], [*np.array([ids, ids])], range(5, 8)]
+    forms += [(5, np.int64(6)), np.int64(5), torch.tensor(5), [torch.tensor(ids)]]
+    for form in forms:
         assert ours.decode(form, skip, **keywords) == theirs.decode(form, skip, **keywords)
     assert ours.batch_decode([ids], skip) == theirs.batch_decode([ids], skip)
+
+
+def test_batches_of_rows_of_scalars() -> None:
+    """transformers takes such a batch for one row; a batch it is."""
+    rows = [[np.int64(5)], [torch.tensor(6), 13]]
+    assert OURS.decode(rows) == OURS.batch_decode(rows) == ["want", "##want low"]
+    assert OURS.convert_ids_to_tokens(np.int64(5)) == "want"
+    assert OURS.convert_ids_to_tokens(torch.tensor(5)) == "want"
+
+
+@pytest.mark.parametrize("bad", [5.0, [5.0], np.array([5.0]), "5", ["5"], None, [None]], ids=repr)
+def test_what_is_no_id(bad: Any) -> None:
+    with pytest.raises(TypeError, match="(5.0|'5'|None) is neither an id nor a list of ids"):
+        OURS.decode(bad)
 
 
 @pytest.mark.parametrize("bad", [-100, 15])

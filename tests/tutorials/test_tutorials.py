@@ -50,8 +50,29 @@ def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str
     )
 
 
+def named(text: str) -> set[str]:
+    """Stems of the tutorials that a page or script links to or gives as a file."""
+    return set(re.findall(r"\b(\d\d_[a-z0-9_]+)\.(?:py|md|html|ipynb)\b", text))
+
+
 def test_there_are_tutorials():
     assert SCRIPTS
+
+
+def test_names_are_found():
+    text = "[a](03_attention.md), `python tutorials/01_text_to_ids.py`; 12_distil, 2026_07.md"
+    assert named(text) == {"03_attention", "01_text_to_ids"}
+
+
+def test_every_tutorial_that_is_named_exists():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "mkdocs.yml", *SCRIPTS]
+    pages += sorted((ROOT / "docs").rglob("*.md"))
+    faults = {
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in pages
+        for name in named(page.read_text(encoding="utf-8")) - {path.stem for path in SCRIPTS}
+    }
+    assert faults == set()
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

@@ -1,0 +1,274 @@
+"""The laws of attention, in the form in which the model calls it.
+
+    padded(query, key, value, mask=None, *, scale=None, dropout_p=0.0, need_weights=False)
+        -> (context, weights or None)
+    packed(query, key, value, cu_seqlens, max_seqlen, *, scale=None, dropout_p=0.0) -> context
+
+query, key, value and context are (B, H, S, K), packed (N, H, K); the mask is boolean (B, 1, 1, S).
+
+Not here: how laws are tried (`report.py`), the rule of errors (`accuracy.py`), dropout
+(`attention_dropout.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from hypothesis import strategies as st
+from torch import Tensor
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import drawing
+from minidistil_kernels.testing.accuracy import FLOOR, Errors, assert_accurate, measure, run
+from minidistil_kernels.testing.attention_dropout import DROPOUT_LAWS
+from minidistil_kernels.testing.attention_packed import PACKED_LAWS
+from minidistil_kernels.testing.report import Law, Report, try_laws
+
+Padded = Callable[..., tuple[Tensor, Tensor | None]]
+Packed = Callable[..., Tensor]
+QKV = ("query", "key", "value")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Normal queries, keys and values, and a key mask."""
+
+    batch: int = 2
+    heads: int = 2
+    length: int = 70
+    width: int = 64
+    dtype: torch.dtype = torch.float32
+    mask: str = "random"
+    scale: float | None = None
+    seed: int = 0
+
+    def key_mask(self) -> Tensor | None:
+        """Which keys count, (B, S)."""
+        return drawing.mask(self.seed, self.mask, (self.batch, self.length))
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of `padded`."""
+        shape = (self.batch, self.heads, self.length, self.width)
+        mask = self.key_mask()
+        return {
+            name: drawing.normal(self.seed + i, shape, self.dtype) for i, name in enumerate(QKV)
+        } | {"mask": None if mask is None else mask[:, None, None], "scale": self.scale}
+
+
+CASES = st.builds(
+    Case,
+    batch=st.integers(1, 2),
+    heads=st.integers(1, 2),
+    # Every small length, and both sides of where tiles end.
+    length=st.integers(1, 40) | st.sampled_from([63, 64, 65, 127, 128, 129]),
+    width=st.sampled_from([16, 32, 40, 64, 80, 128]),
+    dtype=drawing.DTYPES,
+    mask=drawing.MASKS,
+    scale=st.sampled_from([None, 0.02, 0.5]),
+    seed=drawing.SEEDS,
+)
+
+
+def exact(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None
+) -> Tensor:
+    """The specification, called as the model calls attention."""
+    key_mask = None if mask is None else mask[:, 0, 0]
+    return reference.attention(query, key, value, key_mask, scale=scale)
+
+
+def sdpa(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None
+) -> Tensor:
+    """PyTorch's own fused attention; an empty query gets zeros."""
+    if mask is None:
+        return F.scaled_dot_product_attention(query, key, value, scale=scale)
+    empty = ~mask.any(-1, keepdim=True)
+    context = F.scaled_dot_product_attention(query, key, value, mask | empty, scale=scale)
+    return context.masked_fill(empty, 0.0)
+
+
+def context_of(fn: Padded) -> Callable[..., Tensor]:
+    """`fn` without the weights it may return."""
+
+    def call(**inputs: Any) -> Tensor:
+        result = fn(**inputs)
+        assert isinstance(result, tuple) and len(result) == 2, "returns (context, weights or None)"
+        return result[0]
+
+    return call
+
+
+def close_to_sdpa(fn: Padded, case: Case) -> None:
+    """Equals the reference, forward and backward, as closely as PyTorch's SDPA does."""
+    assert_accurate(measure(context_of(fn), exact, sdpa, case.inputs(), QKV))
+
+
+def close_to_eager(fn: Padded, case: Case) -> None:
+    """Equals the reference, forward and backward, as closely as eager attention does."""
+    assert_accurate(measure(context_of(fn), exact, exact, case.inputs(), QKV))
+
+
+def empty_query(fn: Padded, case: Case) -> None:
+    """A query with no keys gets a context of 0 and sends back gradients of 0."""
+    inputs = replace(case, mask="one row empty").inputs()
+    leaves = [inputs[name].requires_grad_() for name in QKV]
+    context = fn(**inputs)[0]
+    assert (context[0] == 0).all(), "the context of a query with no keys is not 0"
+    for name, gradient in zip(
+        QKV, torch.autograd.grad(context, leaves, torch.ones_like(context)), strict=True
+    ):
+        assert (gradient[0] == 0).all(), f"the gradient of {name} is not 0 where no key counts"
+
+
+def blind_to_masked(fn: Padded, case: Case) -> None:
+    """What stands at a masked key changes no bit."""
+    inputs = case.inputs()
+    before = fn(**inputs)[0]
+    if inputs["mask"] is not None:
+        hidden = ~inputs["mask"][:, 0, 0, :, None].expand(-1, -1, case.width)[:, None]
+        for name in ("key", "value"):
+            inputs[name] = inputs[name].masked_fill(hidden, 1e4)
+    assert torch.equal(fn(**inputs)[0], before), "a masked key changed the context"
+
+
+def within_values(fn: Padded, case: Case) -> None:
+    """The context is a mean: it lies between the smallest and largest value that counts."""
+    inputs = case.inputs()
+    context = fn(**inputs)[0]
+    counts = torch.ones_like(inputs["value"][..., :1], dtype=torch.bool)
+    if inputs["mask"] is not None:
+        counts = inputs["mask"].transpose(-1, -2).expand_as(counts)
+    low = inputs["value"].masked_fill(~counts, float("inf")).amin(-2, keepdim=True)
+    high = inputs["value"].masked_fill(~counts, float("-inf")).amax(-2, keepdim=True)
+    slack = FLOOR[case.dtype] * inputs["value"].abs().max()
+    inside = (context >= low - slack) & (context <= high + slack)
+    assert (inside | ~counts.any(-2, keepdim=True)).all(), "the context lies outside its values"
+
+
+def shift_invariant(fn: Padded, case: Case) -> None:
+    """Adding one vector to every key changes nothing: all scores of a query move together."""
+    inputs = case.inputs()
+    # Quarters of small integers: the sums below are exact in every dtype.
+    inputs["key"] = (inputs["key"] * 4).round().clamp(-8, 8) / 4
+    shifted = inputs | {"key": inputs["key"] + 2.0}
+    errors = measure(context_of(fn), lambda **_: exact(**_double(inputs)), sdpa, shifted)
+    assert_accurate(errors)
+
+
+def permutable(fn: Padded, case: Case) -> None:
+    """The order of the keys does not matter."""
+    inputs = case.inputs()
+    generator = torch.Generator().manual_seed(case.seed)
+    order = torch.randperm(case.length, generator=generator).to(drawing.DEVICE)
+    permuted = inputs | {name: inputs[name][:, :, order] for name in ("key", "value")}
+    if inputs["mask"] is not None:
+        permuted["mask"] = inputs["mask"][..., order]
+    errors = measure(context_of(fn), lambda **_: exact(**_double(inputs)), sdpa, permuted)
+    assert_accurate(errors)
+
+
+def independent(fn: Padded, case: Case) -> None:
+    """Texts and heads of a batch do not see each other."""
+    inputs = case.inputs()
+    whole = fn(**inputs)[0]
+    alone = inputs | {name: inputs[name][-1:, -1:] for name in QKV}
+    if inputs["mask"] is not None:
+        alone["mask"] = inputs["mask"][-1:]
+    change = (whole[-1:, -1:] - fn(**alone)[0]).abs().max()
+    assert change <= FLOOR[case.dtype] * whole.abs().max(), f"alone differs by {change:.1e}"
+
+
+def extreme(fn: Padded, case: Case) -> None:
+    """Scores of +-10,000 neither overflow nor underflow."""
+    inputs = replace(case, scale=1.0).inputs()
+    # One coordinate carries the score: 100 * +-100.
+    for name in ("query", "key"):
+        inputs[name] = torch.zeros_like(inputs[name])
+    inputs["query"][..., 0] = 100.0
+    inputs["key"][..., 0] = drawing.normal(case.seed, inputs["key"].shape[:-1]).sign() * 100.0
+    assert_accurate(measure(context_of(fn), exact, sdpa, inputs))
+    # The gradient of such a query is 100 times what rounding leaves of 0: it need only be finite.
+    gradients = run(context_of(fn), inputs, QKV)[1]
+    for name, gradient in gradients.items():
+        assert gradient.isfinite().all(), f"the gradient of {name} is not finite"
+
+
+def nan_stays(fn: Padded, case: Case) -> None:
+    """NaN in one query reaches the context of that query and no other."""
+    inputs = case.inputs()
+    clean = fn(**inputs)[0]
+    inputs["query"][0, 0, -1] = float("nan")
+    context = fn(**inputs)[0]
+    others = torch.ones_like(context, dtype=torch.bool)
+    others[0, 0, -1] = False
+    assert torch.equal(context[others], clean[others]), "NaN in one query changed another"
+    if inputs["mask"] is None or inputs["mask"][0].any():
+        assert context[0, 0, -1].isnan().all(), "NaN in a query was lost"
+
+
+def any_stride(fn: Padded, case: Case) -> None:
+    """The axes may lie in memory in any order, with gaps, as long as the last has stride 1."""
+    inputs = case.inputs()
+    expected = fn(**inputs)[0]
+    for name in QKV:
+        # As the model has them: (B, S, H, K) in memory.
+        inputs[name] = drawing.strided(inputs[name].transpose(1, 2)).transpose(1, 2)
+    assert torch.equal(fn(**inputs)[0], expected), "another layout gives another result"
+
+
+def repeatable(fn: Padded, case: Case) -> None:
+    """The same call gives the same bits, forward and backward."""
+    inputs = case.inputs()
+    leaves = [inputs[name].requires_grad_() for name in QKV]
+    first, second = (fn(**inputs)[0] for _ in range(2))
+    assert torch.equal(first, second), "the same call gave another context"
+    upstream = drawing.normal(case.seed + 3, first.shape, case.dtype)
+    gradients = [torch.autograd.grad(context, leaves, upstream) for context in (first, second)]
+    for name, a, b in zip(QKV, *gradients, strict=True):
+        assert torch.equal(a, b), f"the same backward gave another gradient of {name}"
+
+
+def _double(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.double() if k in QKV else v for k, v in inputs.items()}
+
+
+LAWS = [
+    Law(check, CASES)
+    for check in (
+        close_to_sdpa,
+        close_to_eager,
+        empty_query,
+        blind_to_masked,
+        within_values,
+        shift_invariant,
+        permutable,
+        independent,
+        extreme,
+        nan_stays,
+        any_stride,
+        repeatable,
+    )
+] + DROPOUT_LAWS
+
+
+def errors(fn: Padded) -> list[Errors]:
+    """Errors at B 2, H 2, S 128, K 64 with a random key mask, in each dtype."""
+    cases = [Case(length=128, dtype=dtype) for dtype in FLOOR]
+    return [e for c in cases for e in measure(context_of(fn), exact, sdpa, c.inputs(), QKV)]
+
+
+def check_attention(fn: Padded, packed: Packed | None = None, examples: int = 20) -> Report:
+    """Try every law of attention on `fn`, and measure its errors.
+
+    Args:
+        fn: Anybody's padded attention; see the top of this file for how it is called.
+        packed: Its packed form, if it has one: tried against the reference, text by text.
+        examples: Random cases a law.
+    """
+    drawing.prepare()
+    report = try_laws("attention", fn, LAWS, errors, examples)
+    more = [] if packed is None else [law.try_on(packed, examples) for law in PACKED_LAWS]
+    return replace(report, results=report.results + more)

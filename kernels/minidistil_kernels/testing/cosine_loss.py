@@ -1,0 +1,93 @@
+"""The laws of `cosine_loss(student, teacher, mask)`.
+
+Not here: how laws are tried (`report.py`), the laws of every operation (`common.py`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import drawing
+from minidistil_kernels.testing.accuracy import FLOOR
+from minidistil_kernels.testing.common import Operation, check, common_laws
+from minidistil_kernels.testing.report import Law, Report
+
+
+@dataclass(frozen=True)
+class Case:
+    """Normal hidden states of student and teacher, and the tokens that count."""
+
+    batch: int = 2
+    length: int = 5
+    width: int = 64
+    dtype: torch.dtype = torch.float32
+    mask: str = "random"
+    seed: int = 0
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of `cosine_loss`."""
+        shape = (self.batch, self.length, self.width)
+        return {
+            "student": drawing.normal(self.seed, shape, self.dtype),
+            "teacher": drawing.normal(self.seed + 1, shape, self.dtype),
+            "mask": drawing.mask(self.seed, self.mask, shape[:2]),
+        }
+
+
+CASES = st.builds(
+    Case,
+    batch=st.integers(1, 3),
+    length=st.integers(1, 6),
+    # The cosine of two numbers is a step: its slope is 0, and all that is computed of it rounding.
+    width=st.integers(2, 130),
+    dtype=drawing.DTYPES,
+    mask=st.sampled_from(["all", "random", "one row empty", "nothing"]),
+    seed=drawing.SEEDS,
+)
+
+
+def same_and_opposite(fn: Operation, case: Case) -> None:
+    """The loss of equal directions is 0, of opposite ones 2, whatever their lengths."""
+    inputs = replace(case, mask="all").inputs()
+    for factor, expected in ((2.0, 0.0), (-2.0, 2.0)):
+        loss = fn(inputs["teacher"] * factor, inputs["teacher"], inputs["mask"])
+        assert abs(loss - expected) <= 4 * FLOOR[torch.float32], f"{float(loss)}, not {expected}"
+
+
+def masked_do_not_count(fn: Operation, case: Case) -> None:
+    """A masked token changes no bit and gets no gradient, even where it is NaN."""
+    inputs = case.inputs()
+    before = fn(**inputs)
+    hidden = ~inputs["mask"][..., None]
+    inputs["student"] = inputs["student"].masked_fill(hidden, float("nan")).requires_grad_()
+    loss = fn(**inputs)
+    assert torch.equal(loss, before), "a masked token changed the loss"
+    (gradient,) = torch.autograd.grad(loss, inputs["student"])
+    assert (gradient.masked_select(hidden) == 0).all(), "a masked token has a gradient"
+
+
+def nothing_counts(fn: Operation, case: Case) -> None:
+    """With every token masked the loss is 0, and so is the gradient."""
+    inputs = replace(case, mask="nothing").inputs()
+    loss = fn(**inputs | {"student": inputs["student"].requires_grad_()})
+    (gradient,) = torch.autograd.grad(loss, inputs["student"])
+    assert loss == 0 and (gradient == 0).all(), f"loss {float(loss)}"
+
+
+LAWS = [
+    *common_laws(reference.cosine_loss, ["student"], ["student", "teacher"], CASES),
+    *(Law(law, CASES) for law in (same_and_opposite, masked_do_not_count, nothing_counts)),
+]
+
+
+def check_cosine_loss(fn: Operation, examples: int = 20) -> Report:
+    """Try every law of `cosine_loss` on `fn`, and measure its errors at D = 768.
+
+    Args:
+        fn: Anybody's function; its result is differentiated.
+        examples: Random cases a law.
+    """
+    return check(reference.cosine_loss, ["student"], LAWS, Case(2, 8, 768), fn, examples)

@@ -1,0 +1,164 @@
+"""The laws of `cross_entropy(logits, labels)` and of `linear_cross_entropy`, its fused form.
+
+Not here: how laws are tried (`report.py`), the laws of every operation (`common.py`).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import drawing
+from minidistil_kernels.testing.accuracy import FLOOR, assert_accurate, measure
+from minidistil_kernels.testing.common import Operation, check, common_laws
+from minidistil_kernels.testing.report import Law, Report
+
+
+@dataclass(frozen=True)
+class Case:
+    """Rows of normal logits; a share of the labels is -100, ignored."""
+
+    rows: int = 4
+    classes: int = 100
+    ignored: float = 0.3
+    dtype: torch.dtype = torch.float32
+    scale: float = 1.0
+    seed: int = 0
+
+    def labels(self) -> torch.Tensor:
+        """(N,), of which the share `ignored` is -100."""
+        generator = torch.Generator().manual_seed(self.seed + 7)
+        labels = torch.randint(self.classes, (self.rows,), generator=generator)
+        labels[torch.rand(self.rows, generator=generator) < self.ignored] = -100
+        return labels.to(drawing.DEVICE)
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of `cross_entropy`."""
+        shape = (self.rows, self.classes)
+        logits = drawing.normal(self.seed, shape, self.dtype, self.scale)
+        return {"logits": logits, "labels": self.labels()}
+
+
+@dataclass(frozen=True)
+class LinearCase(Case):
+    """The same labels, and logits still to be computed from hidden states."""
+
+    width: int = 32
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of `linear_cross_entropy`."""
+        weight = drawing.normal(self.seed + 1, (self.classes, self.width), self.dtype, 0.3)
+        return {
+            "hidden": drawing.normal(self.seed, (self.rows, self.width), self.dtype, self.scale),
+            "weight": weight,
+            "bias": drawing.normal(self.seed + 2, (self.classes,), self.dtype),
+            "labels": self.labels(),
+        }
+
+
+DRAWN = {
+    "rows": st.integers(1, 6),
+    "classes": st.integers(1, 150),
+    "ignored": st.sampled_from([0.0, 0.3]),
+    "dtype": drawing.DTYPES,
+    "scale": st.sampled_from([0.01, 1.0, 5.0]),
+    "seed": drawing.SEEDS,
+}
+CASES = st.builds(Case, **DRAWN)
+LINEAR_CASES = st.builds(LinearCase, **DRAWN, width=st.integers(1, 70))
+
+
+def nothing_to_learn(fn: Operation, case: Case) -> None:
+    """With every label ignored the loss is 0, and so are the gradients."""
+    inputs = replace(case, ignored=1.1).inputs()
+    leaves = [x.requires_grad_() for x in inputs.values() if x.is_floating_point()]
+    loss = fn(**inputs)
+    assert loss == 0, f"the loss of no labels is {loss}"
+    for gradient in torch.autograd.grad(loss, leaves):
+        assert (gradient == 0).all(), "the gradient of no labels is not 0"
+
+
+def ignored_rows_do_not_count(fn: Operation, case: Case) -> None:
+    """A row whose label is ignored changes no bit and gets no gradient."""
+    inputs = case.inputs()
+    rows = next(iter(inputs))  # logits or hidden
+    inputs["labels"][0] = -100
+    before = fn(**inputs)
+    inputs[rows] = inputs[rows].clone()
+    inputs[rows][0] = 7.0
+    leaf = inputs[rows].requires_grad_()
+    loss = fn(**inputs)
+    assert torch.equal(loss, before), "an ignored row changed the loss"
+    assert (torch.autograd.grad(loss, leaf)[0][0] == 0).all(), "an ignored row has a gradient"
+
+
+def uniform(fn: Operation, case: Case) -> None:
+    """Equal logits of V classes cost ln V."""
+    inputs = case.inputs() | {"labels": replace(case, ignored=0.0).labels()}
+    loss = fn(inputs["logits"] * 0 + 3.0, inputs["labels"])
+    expected = math.log(case.classes)
+    assert abs(float(loss) - expected) <= FLOOR[torch.float32] * max(1, expected), (
+        f"{float(loss)} is not ln {case.classes} = {expected}"
+    )
+
+
+def extreme(fn: Operation, case: Case) -> None:
+    """Logits of +-10,000 neither overflow nor underflow."""
+    inputs = case.inputs()
+    inputs["logits"] = inputs["logits"].sign() * 1e4
+    errors = measure(fn, reference.cross_entropy, reference.cross_entropy, inputs, ["logits"])
+    assert_accurate(errors)
+
+
+def nan_stays(fn: Operation, case: Case) -> None:
+    """NaN in one row makes the loss NaN, and the gradient of that row only."""
+    inputs = case.inputs() | {"labels": replace(case, ignored=0.0).labels()}
+    inputs["logits"][-1, 0] = float("nan")
+    loss = fn(inputs["logits"].requires_grad_(), inputs["labels"])
+    assert loss.isnan(), "NaN was lost"
+    (gradient,) = torch.autograd.grad(loss, inputs["logits"])
+    assert not gradient[:-1].isnan().any(), "NaN in one row reached the gradient of another"
+
+
+LAWS = [
+    *common_laws(reference.cross_entropy, ["logits"], ["logits"], CASES),
+    *(
+        Law(law, CASES)
+        for law in (nothing_to_learn, ignored_rows_do_not_count, uniform, extreme, nan_stays)
+    ),
+]
+LINEAR_LAWS = [
+    *common_laws(
+        reference.linear_cross_entropy,
+        ["hidden", "weight", "bias"],
+        ["hidden", "weight"],
+        LINEAR_CASES,
+    ),
+    *(Law(law, LINEAR_CASES) for law in (nothing_to_learn, ignored_rows_do_not_count)),
+]
+
+
+def check_cross_entropy(fn: Operation, examples: int = 20) -> Report:
+    """Try every law of `cross_entropy` on `fn`, and measure its errors at V = 3000.
+
+    Args:
+        fn: Anybody's function; its result is differentiated.
+        examples: Random cases a law.
+    """
+    case = Case(8, 3000, scale=3.0)
+    return check(reference.cross_entropy, ["logits"], LAWS, case, fn, examples)
+
+
+def check_linear_cross_entropy(fn: Operation, examples: int = 20) -> Report:
+    """Try every law of `linear_cross_entropy` on `fn`, and measure its errors at V = 3000.
+
+    Args:
+        fn: Anybody's function; its result is differentiated.
+        examples: Random cases a law.
+    """
+    differentiable = ["hidden", "weight", "bias"]
+    case = LinearCase(8, 3000, width=64)
+    return check(reference.linear_cross_entropy, differentiable, LINEAR_LAWS, case, fn, examples)

@@ -1,0 +1,56 @@
+"""What cases are drawn from: sizes, dtypes, masks, and tensors made of a seed.
+
+Not here: the cases, which differ from operation to operation.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DTYPES = st.sampled_from([torch.float32, torch.float16, torch.bfloat16])
+SEEDS = st.integers(0, 2**16)
+# How the places of a mask are chosen. "one row empty" needs the laws' own care everywhere.
+MASKS = st.sampled_from(["none", "all", "random", "one row empty", "nothing"])
+
+
+def prepare() -> None:
+    """Make bfloat16 right where cases run in Triton's interpreter."""
+    if find_spec("triton"):
+        from minidistil_kernels import interpreter, lab
+
+        if interpreter.INTERPRETING:
+            lab.repair_bf16()
+
+
+def normal(
+    seed: int, shape: Sequence[int], dtype: torch.dtype = torch.float32, scale: float = 1.0
+) -> Tensor:
+    """Normal numbers that depend on the seed and the shape only, whatever the dtype and device."""
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.randn(tuple(shape), generator=generator) * scale).to(DEVICE, dtype)
+
+
+def mask(seed: int, kind: str, shape: Sequence[int]) -> Tensor | None:
+    """A boolean mask of one of the kinds `MASKS` draws; None for "none"."""
+    if kind == "none":
+        return None
+    generator = torch.Generator().manual_seed(seed + 1)
+    chosen = torch.rand(*shape, generator=generator) < 0.6
+    if kind == "all":
+        chosen[:] = True
+    elif kind == "nothing":
+        chosen[:] = False
+    elif kind == "one row empty":
+        chosen[0] = False
+    return chosen.to(DEVICE)
+
+
+def strided(x: Tensor) -> Tensor:
+    """The same numbers in memory with gaps: every axis but the last has a stride of its own."""
+    wide = torch.full((*x.shape[:-1], x.shape[-1] + 3), float("nan")).to(x)
+    wide[..., : x.shape[-1]] = x
+    return wide[..., : x.shape[-1]]

@@ -1,0 +1,92 @@
+"""The laws of `embedding_layer_norm(input_ids, position_ids, word, position, weight, bias, ...)`.
+
+Not here: how laws are tried (`report.py`), the laws of every operation (`common.py`).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import drawing
+from minidistil_kernels.testing.common import Operation, check, common_laws
+from minidistil_kernels.testing.report import Law, Report
+
+DIFFERENTIABLE = ("word", "position", "weight", "bias")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Ids from a small vocabulary, so that many repeat, and normal tables."""
+
+    batch: int = 2
+    length: int = 9
+    width: int = 64
+    vocabulary: int = 5
+    padding_idx: int | None = None
+    dtype: torch.dtype = torch.float32
+    seed: int = 0
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of `embedding_layer_norm`."""
+        generator = torch.Generator().manual_seed(self.seed)
+        ids = torch.randint(self.vocabulary, (self.batch, self.length), generator=generator)
+        return {
+            "input_ids": ids.to(drawing.DEVICE),
+            "position_ids": torch.arange(self.length, device=drawing.DEVICE),
+            "word": drawing.normal(self.seed, (self.vocabulary, self.width), self.dtype),
+            "position": drawing.normal(self.seed + 1, (self.length + 2, self.width), self.dtype),
+            "weight": drawing.normal(self.seed + 2, (self.width,), self.dtype) + 1,
+            "bias": drawing.normal(self.seed + 3, (self.width,), self.dtype),
+            "padding_idx": self.padding_idx,
+        }
+
+
+CASES = st.builds(
+    Case,
+    batch=st.integers(1, 3),
+    length=st.integers(1, 20),
+    # One or two elements are normalised to 0 or +-1 whatever they are: the gradient is rounding.
+    width=st.integers(3, 130),
+    vocabulary=st.integers(1, 8),
+    padding_idx=st.sampled_from([None, 0]),
+    dtype=drawing.DTYPES,
+    seed=drawing.SEEDS,
+)
+
+
+def padding_learns_nothing(fn: Operation, case: Case) -> None:
+    """The row of the padding token is read, but gets no gradient."""
+    inputs = case.inputs() | {"padding_idx": 0}
+    inputs["input_ids"][0] = 0
+    word = inputs["word"].requires_grad_()
+    y = fn(**inputs)
+    assert torch.equal(y, fn(**inputs | {"padding_idx": None})), "padding_idx changes the result"
+    (gradient,) = torch.autograd.grad(y, word, drawing.normal(case.seed, y.shape, case.dtype))
+    assert (gradient[0] == 0).all(), "the row of the padding token has a gradient"
+
+
+def permutable(fn: Operation, case: Case) -> None:
+    """Tokens do not see each other: another order gives the same rows in that order."""
+    inputs = case.inputs()
+    flipped = inputs | {name: inputs[name].flip(-1) for name in ("input_ids", "position_ids")}
+    assert torch.equal(fn(**flipped), fn(**inputs).flip(-2)), "the order of the tokens matters"
+
+
+LAWS = [
+    *common_laws(reference.embedding_layer_norm, DIFFERENTIABLE, ["word", "position"], CASES),
+    *(Law(law, CASES) for law in (padding_learns_nothing, permutable)),
+]
+
+
+def check_embedding_layer_norm(fn: Operation, examples: int = 20) -> Report:
+    """Try every law of `embedding_layer_norm` on `fn`, and measure its errors at D = 768.
+
+    Args:
+        fn: Anybody's function; its result is differentiated.
+        examples: Random cases a law.
+    """
+    case = Case(2, 16, 768, 50)
+    return check(reference.embedding_layer_norm, DIFFERENTIABLE, LAWS, case, fn, examples)

@@ -1,0 +1,114 @@
+"""The laws of a masked row softmax: `softmax(x, mask=None)`.
+
+Not here: how laws are tried (`report.py`), the laws of every operation (`common.py`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import drawing
+from minidistil_kernels.testing.accuracy import FLOOR, assert_accurate, measure
+from minidistil_kernels.testing.common import Operation, check, common_laws
+from minidistil_kernels.testing.report import Law, Report
+
+
+@dataclass(frozen=True)
+class Case:
+    """Rows of normal numbers, and a mask."""
+
+    rows: int = 4
+    length: int = 100
+    dtype: torch.dtype = torch.float32
+    mask: str = "random"
+    scale: float = 1.0
+    seed: int = 0
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of `softmax`."""
+        shape = (self.rows, self.length)
+        return {
+            "x": drawing.normal(self.seed, shape, self.dtype, self.scale),
+            "mask": drawing.mask(self.seed, self.mask, shape),
+        }
+
+
+CASES = st.builds(
+    Case,
+    rows=st.integers(1, 5),
+    length=st.integers(1, 150),
+    dtype=drawing.DTYPES,
+    mask=drawing.MASKS,
+    scale=st.sampled_from([0.01, 1.0, 30.0]),
+    seed=drawing.SEEDS,
+)
+
+
+def sums_to_one(fn: Operation, case: Case) -> None:
+    """Every row sums to 1, or to 0 where nothing is left; masked places are 0."""
+    inputs = case.inputs()
+    y = fn(**inputs).double()
+    allowed = torch.ones_like(y, dtype=torch.bool) if inputs["mask"] is None else inputs["mask"]
+    expected = allowed.any(-1).double()
+    # Each of N weights is rounded once, to a relative eps / 2 or to the spacing of the smallest.
+    rounding = torch.finfo(case.dtype)
+    bound = rounding.eps + case.length * rounding.smallest_normal
+    assert ((y.sum(-1) - expected).abs() <= bound).all(), f"rows sum to {y.sum(-1).tolist()}"
+    assert (y[~allowed] == 0).all(), "a masked place has a weight other than 0"
+
+
+def empty_row(fn: Operation, case: Case) -> None:
+    """A row with nothing left is 0, and so is its gradient."""
+    inputs = replace(case, mask="one row empty").inputs()
+    x = inputs["x"].requires_grad_()
+    y = fn(**inputs)
+    (dx,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert (y[0] == 0).all(), f"the empty row is {y[0].tolist()}"
+    assert (dx[0] == 0).all(), f"the gradient of the empty row is {dx[0].tolist()}"
+
+
+def shift_invariant(fn: Operation, case: Case) -> None:
+    """Adding a constant to a row changes nothing."""
+    inputs = case.inputs()
+    # Small integers and their sums with 64 are exact in every dtype.
+    x = inputs["x"].clamp(-64, 64).round()
+    change = (fn(x + 64.0, inputs["mask"]) - fn(x, inputs["mask"])).abs().max()
+    assert change <= FLOOR[case.dtype], f"softmax(x + 64) differs from softmax(x) by {change:.1e}"
+
+
+def extreme(fn: Operation, case: Case) -> None:
+    """Logits of +-10,000 neither overflow nor underflow."""
+    inputs = case.inputs()
+    inputs["x"] = inputs["x"].sign() * 1e4
+    assert_accurate(measure(fn, reference.softmax, reference.softmax, inputs, ["x"]))
+
+
+def nan_stays(fn: Operation, case: Case) -> None:
+    """NaN stays in its row."""
+    inputs = case.inputs()
+    if inputs["mask"] is not None:
+        inputs["mask"][-1, 0] = True
+    clean = fn(**inputs)
+    inputs["x"][-1, 0] = float("nan")
+    y = fn(**inputs)
+    assert torch.equal(y[:-1], clean[:-1]), "NaN in one row changed another"
+    assert y[-1].isnan().any(), "NaN in a row that counts was lost"
+
+
+LAWS = [
+    *common_laws(reference.softmax, ["x"], ["x"], CASES),
+    *(Law(law, CASES) for law in (sums_to_one, empty_row, shift_invariant, extreme, nan_stays)),
+]
+
+
+def check_softmax(fn: Operation, examples: int = 20) -> Report:
+    """Try every law of `softmax(x, mask=None)` on `fn`, and measure its errors.
+
+    Args:
+        fn: Anybody's function; its result is differentiated.
+        examples: Random cases a law.
+    """
+    return check(reference.softmax, ["x"], LAWS, Case(8, 512), fn, examples)

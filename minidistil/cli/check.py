@@ -1,0 +1,108 @@
+"""The verb `check`: the conformance suite of `minidistil_kernels.testing` on anybody's function."""
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+OPS = (
+    "add_layer_norm",
+    "attention",
+    "cosine_loss",
+    "cross_entropy",
+    "distillation_loss",
+    "embedding_layer_norm",
+    "linear_cross_entropy",
+    "linear_gelu",
+    "softmax",
+)
+
+
+@click.command(
+    epilog="""\b
+Example:
+  minidistil check my_file.py:my_attention
+  minidistil check my_file.py:my_softmax --op softmax
+"""
+)
+@click.argument("function", metavar="FILE.py:FUNCTION")
+@click.option(
+    "--op",
+    type=click.Choice(OPS),
+    default="attention",
+    show_default=True,
+    help="What it computes: the arguments are those of minidistil_kernels.reference, "
+    "for attention those of ops.AttentionImpl.padded.",
+)
+@click.option("--packed", metavar="FILE.py:FUNCTION", help="The packed form of your attention.")
+@click.option(
+    "--examples", type=click.IntRange(min=1), default=20, show_default=True, help="Cases a law."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+def check(function: str, op: str, packed: str | None, examples: int, as_json: bool) -> int:
+    """Which laws does your kernel obey?
+
+    Runs FILE.py and tries FUNCTION, Triton or plain PyTorch, on random cases: against the
+    reference in float64, forward and backward, in three dtypes, with masks, strides and extremes.
+    Shows the smallest case that fails. Without a GPU Triton runs in its interpreter, with every
+    memory access checked. Exits with 1 if a law fails.
+    """
+    if packed is not None and op != "attention":
+        raise click.UsageError(f"--packed belongs to attention, not to {op}")
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TRITON_INTERPRET", "1")  # before FILE.py imports triton
+    try:
+        from minidistil_kernels import testing
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"the conformance suite needs {error.name}: pip install 'minidistil[learn]'"
+        ) from error
+    suite = getattr(testing, f"check_{op}")
+    forms = {} if packed is None else {"packed": _load(packed)}
+    with _memory_checks():
+        report = suite(_load(function), **forms, examples=examples)
+    click.echo(json.dumps(report.to_dict(), allow_nan=False) if as_json else str(report))
+    return 0 if report.holds else 1
+
+
+def _load(place: str) -> Callable[..., Any]:
+    """Run the file of "FILE.py:FUNCTION" as Python would, and take the function out of it."""
+    file, colon, name = place.rpartition(":")
+    if not colon or not name.isidentifier():
+        raise click.UsageError(f"{place!r} is no FILE.py:FUNCTION")
+    path = Path(file)
+    if not path.is_file():
+        raise click.UsageError(f"there is no file {file!r}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise click.UsageError(f"{file!r} is no Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    # What lies beside the file can be imported by it, as with `python FILE.py`.
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever somebody's file raises
+        reason = f"{type(error).__name__}: {error}"
+        raise click.ClickException(f"{file} can't be run: {reason}") from error
+    finally:
+        sys.path.pop(0)
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise click.UsageError(f"{file} has no function {name!r}")
+    return found
+
+
+def _memory_checks() -> Any:
+    if importlib.util.find_spec("triton") is None:
+        return nullcontext()
+    from minidistil_kernels import interpreter, lab
+
+    return lab.memory_checks() if interpreter.INTERPRETING else nullcontext()

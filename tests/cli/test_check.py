@@ -1,0 +1,67 @@
+"""`minidistil check`: a right function, a wrong one, and files that can't be used."""
+
+import json
+
+import pytest
+
+FILE = """
+import torch
+
+def right(x, mask=None):
+    if mask is None:
+        return x.softmax(-1)
+    return x.masked_fill(~mask, torch.finfo(x.dtype).min).softmax(-1).masked_fill(~mask, 0.0)
+
+def wrong(x, mask=None):
+    return x.exp() / x.exp().sum(-1, keepdim=True)
+
+number = 3
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    return path
+
+
+def test_right(shell, file):
+    done = shell("check", f"{file}:right", "--op", "softmax", "--examples", "3")
+    assert done.code == 0, done.out + done.err
+    assert "softmax(right): 8 of 8 laws hold" in done.out
+    assert "FAILS" not in done.out
+
+
+def test_wrong(shell, file):
+    done = shell("check", f"{file}:wrong", "--op", "softmax", "--examples", "3", "--json")
+    assert done.code == 1
+    report = json.loads(done.out)
+    assert not report["holds"]
+    failed = [result for result in report["results"] if not result["holds"]]
+    assert "Logits of +-10,000 neither overflow nor underflow" in [r["sentence"] for r in failed]
+    assert all(r["smallest_case"].startswith("Case(") and r["reason"] for r in failed)
+
+
+@pytest.mark.parametrize(
+    ("place", "extra", "message"),
+    [
+        ("{file}", [], "is no FILE.py:FUNCTION"),
+        ("{file}:no-name", [], "is no FILE.py:FUNCTION"),
+        ("absent.py:f", [], "there is no file 'absent.py'"),
+        ("{file}:absent", [], "has no function 'absent'"),
+        ("{file}:number", [], "has no function 'number'"),
+        ("{file}:right", ["--op", "softmax", "--packed", "x.py:f"], "belongs to attention"),
+        ("{file}:right", ["--op", "sotfmax"], "is not one of"),
+    ],
+)
+def test_wrong_calls(shell, file, place, extra, message):
+    done = shell("check", place.format(file=file), *extra)
+    assert done.code == 2 and message in done.err, done.err
+
+
+def test_a_file_that_breaks(shell, tmp_path):
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    done = shell("check", f"{tmp_path}/broken.py:f")
+    assert done.code == 1
+    assert "can't be run: ModuleNotFoundError: No module named 'nothing_of_this" in done.err

@@ -1,0 +1,66 @@
+"""What a kernel must be for PyTorch: operators that compile, export and pass its own checks."""
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Recorder(TorchDispatchMode):
+    """Keeps every call of an operator of ours."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        if operator.namespace == "minidistil":
+            self.calls.append((operator, args))
+        return operator(*args, **(kwargs or {}))
+
+
+def assert_integrates(function, inputs):
+    """Check `function(**inputs)`, whose first output is differentiated.
+
+    Every operator that it runs, forward and backward, passes `torch.library.opcheck`; the function
+    compiles without a graph break, backward pass included, and exports, with the same results.
+    """
+    leaves = [x for x in inputs.values() if isinstance(x, Tensor) and x.requires_grad]
+    assert leaves, "nothing to differentiate proves little"
+
+    def projected(**inputs):
+        result = function(**inputs)
+        first = result[0] if isinstance(result, tuple) else result
+        weights = torch.linspace(0.5, 1.5, max(first.numel(), 1), device=first.device)
+        return (first * weights.view(first.shape)).sum()
+
+    with Recorder() as forward:
+        expected = projected(**inputs)
+    with Recorder() as backward:
+        gradients = torch.autograd.grad(expected, leaves)
+    assert forward.calls and backward.calls
+    pointers = {leaf.data_ptr() for leaf in leaves}
+    for operator, args in forward.calls:
+        # Below autograd the inputs have lost their wish for a gradient.
+        wanting = [
+            x.detach().requires_grad_() if isinstance(x, Tensor) and x.data_ptr() in pointers else x
+            for x in args
+        ]
+        torch.library.opcheck(operator, wanting)
+    for operator, args in backward.calls:
+        detached = [x.detach() if isinstance(x, Tensor) else x for x in args]
+        torch.library.opcheck(operator, detached)
+
+    # aot_eager traces all that inductor would, and compiles no C++.
+    compiled = torch.compile(projected, fullgraph=True, backend="aot_eager")
+    actual = compiled(**inputs)
+    torch.testing.assert_close(actual, expected)
+    for a, b in zip(torch.autograd.grad(actual, leaves), gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+    class Module(torch.nn.Module):
+        def forward(self, kwargs):
+            return projected(**kwargs)
+
+    detached = {k: v.detach() if isinstance(v, Tensor) else v for k, v in inputs.items()}
+    exported = torch.export.export(Module(), (detached,)).module()
+    torch.testing.assert_close(exported(detached), expected.detach())

@@ -1,0 +1,54 @@
+"""The add + LayerNorm kernel: its laws, its traffic, its errors."""
+
+import pytest
+import torch
+
+from minidistil_kernels import add_layer_norm
+from minidistil_kernels.testing import add_layer_norm as laws
+from tests.kernels.operators import assert_integrates
+
+
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.check.__name__)
+def test_law(law, examples):
+    result = law.try_on(add_layer_norm, examples)
+    assert result.holds, result
+
+
+def test_worked_example():
+    """x + residual = (1, 3): mean 2, deviation 1, normalised (-1, 1); times 2, plus 1: (-1, 3)."""
+    x, residual = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 2.0]])
+    y = add_layer_norm(x, residual, torch.full((2,), 2.0), torch.ones(2))
+    torch.testing.assert_close(y, torch.tensor([[-1.0, 3.0]]))
+
+
+def test_operator():
+    inputs = laws.Case(3, 20).inputs()
+    inputs = {name: x.requires_grad_() for name, x in inputs.items()}
+    assert_integrates(add_layer_norm, inputs)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (2, 0, 5)])
+def test_nothing_to_do(shape):
+    x, weight = torch.randn(shape, requires_grad=True), torch.ones(5, requires_grad=True)
+    y = add_layer_norm(x, x, weight, torch.zeros(5))
+    assert y.shape == x.shape
+    y.sum().backward()
+    assert x.grad.shape == x.shape and (weight.grad == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": torch.zeros(2, 4, dtype=torch.float64)}, "x is torch.float64"),
+        ({"residual": torch.zeros(2, 4, dtype=torch.float16)}, "residual is torch.float16"),
+        ({"residual": torch.zeros(3, 4)}, r"residual has shape \(3, 4\)"),
+        ({"weight": torch.zeros(5)}, r"weight has shape \(5,\)"),
+        ({"x": torch.zeros(4, 2).T}, "stride 2, not 1"),
+        ({"bias": torch.zeros(4, device="meta")}, "bias is on meta"),
+    ],
+)
+def test_errors(change, message):
+    inputs = {"x": torch.zeros(2, 4), "residual": torch.zeros(2, 4)}
+    inputs |= {"weight": torch.ones(4), "bias": torch.zeros(4)} | change
+    with pytest.raises(ValueError, match=message):
+        add_layer_norm(**inputs)
