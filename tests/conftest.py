@@ -25,6 +25,9 @@ SEED = 20191002
 hypothesis.settings.register_profile(
     "reproducible", derandomize=True, deadline=None, print_blob=True, database=None
 )
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("reproducible"), max_examples=300
+)
 hypothesis.settings.load_profile("reproducible")
 transformers.logging.disable_progress_bar()
 transformers.logging.set_verbosity_error()

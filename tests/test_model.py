@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidistil
@@ -159,7 +159,6 @@ def masked_batches(draw):
 
 
 @given(masked_batches())
-@settings(max_examples=60)
 @torch.no_grad()
 def test_masked_tokens_never_matter(model, case):
     ids, mask, generator = case
@@ -170,7 +169,6 @@ def test_masked_tokens_never_matter(model, case):
 
 
 @given(masked_batches())
-@settings(max_examples=60)
 @torch.no_grad()
 def test_permuting_the_batch_permutes_the_result(model, case):
     ids, mask, generator = case
@@ -181,7 +179,6 @@ def test_permuting_the_batch_permutes_the_result(model, case):
 
 
 @given(masked_batches())
-@settings(max_examples=60)
 @torch.no_grad()
 def test_packed_is_padded(model, case):
     ids, mask, _ = case

@@ -1,36 +1,31 @@
 # %% [markdown]
 # # Fused attention
 #
-# Attention compares every token with every other. Written down, its weights are a matrix of
-# $S \times S$ numbers for each head. This tutorial computes the same result without ever holding
-# that matrix: first on one row with a pencil, then in tiles, then in the library's own kernel.
+# Attention has $S \times S$ weights a head. Here it is computed without holding them: a row with a
+# pencil, then tiles, then the library's own kernel.
 #
-# **You need** Linux, where Triton comes with minidistil, and `pip install -e '.[test]'`. No weights,
-# no GPU, no network. `python tutorials/08_fused_attention.py` takes some fifteen seconds.
+# **You need** Linux, where Triton comes with minidistil, and `pip install -e '.[test]'`. No GPU, no
+# weights, no network: `python tutorials/08_fused_attention.py` takes some ten seconds.
 #
 # **At the end you can** join two halves of a softmax, derive the bytes of a fused kernel before you
 # count them, read that kernel, and say what packing a batch saves.
 #
-# Before this: [The first kernel: softmax](07_softmax_kernel.md), which explains programs, lanes and
-# the meter. After it: [Attention backward](09_attention_backward.md). Letters:
-# [Notation](../notation.md). As there, nothing here ran on a GPU: bytes are counted, times are not.
+# Before this: [The first kernel](07_softmax_kernel.md), on programs and the meter. After it:
+# [Attention backward](09_attention_backward.md). Letters: [Notation](../notation.md).
+# Nothing here ran on a GPU: bytes are counted, nothing is timed.
 
 # %%
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported, by us or by torch
 import inspect
 import math
-import os
-import sys
-from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
-
-if find_spec("triton") is None:
-    sys.exit("Triton is missing: pip install triton (it exists for Linux only)")
-os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
 from matplotlib import pyplot as plt
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from minidistil_kernels import attention, lab
 from minidistil_kernels.attention_forward import attention_forward_kernel, forward_tile
 from minidistil_kernels.testing.attention import LAWS
@@ -40,13 +35,13 @@ torch.manual_seed(0)
 # %% [markdown]
 # ## 1. The matrix that nobody asked for
 #
-# Three operations: scores, softmax, context. The ledger of the last tutorial counts what each reads
-# and writes. A transposed tensor is only another view of the same memory, so it is left out.
+# Scores, softmax, context: the ledger counts what each reads and writes. (A transposed tensor is
+# the same memory, seen otherwise: nothing moves.)
 
 
 # %%
 class Ledger(TorchDispatchMode):
-    read, written, operations = 0, 0, 0
+    operations, read, written = 0, 0, 0
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
         result = op(*args, **kwargs or {})
@@ -63,129 +58,106 @@ def naive(q, k, v):
     return scores.softmax(-1) @ v
 
 
-def metered_naive(q, k, v):
-    with FlopCounterMode(display=False) as flops, Ledger() as ledger:
-        naive(q, k, v)
-    counts = lab.Counts(
-        launches=ledger.operations, flops_dot=flops.get_total_flops(),
-        bytes_loaded=ledger.read, bytes_stored=ledger.written,
-        unique_loaded=ledger.read, unique_stored=ledger.written,
-    )  # fmt: skip
-    return lab.Traffic({"PyTorch": counts})
-
-
 # %% [markdown]
-# **Predict** the elements that move, for one head. (The scaling reads and writes $S K$; scores: in
-# $2 S K$, out $S^2$; softmax; context.) How many of them are $q$, $k$, $v$ and the result?
+# **Predict** the elements moved for one head. (The scaling reads $S K$ and writes $S K$; the scores
+# read $2 S K$ and write $S^2$; then softmax, then context.) How many of them had to move?
 
 # %%
 H, K = 2, 64
 for S in [128, 256, 512]:
-    q, k, v = torch.randn(3, H, S, K).half()
-    moved = metered_naive(q, k, v).total.requested
-    bound = 4 * H * S * K * 2
+    q, k, v = torch.randn(3, 1, H, S, K).half()
+    with Ledger() as ledger:
+        naive(q[0], k[0], v[0])
+    moved, bound = ledger.read + ledger.written, 4 * q.nbytes
     print(f"S = {S}: {moved / 1e6:.2f} MB moved, inputs and result are {bound / 1e6:.2f} MB")
     assert moved == H * (4 * S * S + 6 * S * K) * 2
 
 # %% [markdown]
-# The inputs grow with $S$, the traffic with $S^2$: it is the weights, written, read, written, read.
+# The inputs grow with $S$, the traffic with $S^2$: weights written, read, written, read.
 #
 # ## 2. A softmax in two halves
 #
-# To do without the matrix we may only see a piece of a row at a time. But a softmax divides by the
-# sum over the *whole* row, and subtracts the *whole* row's maximum. Say the first half is done: it
-# has its maximum $m_1$, its sum $l_1 = \sum_j e^{s_j - m_1}$, and $a_1 = \sum_j e^{s_j - m_1} v_j$.
-# The second half has $m_2, l_2, a_2$. With $m = \max(m_1, m_2)$,
+# Without the matrix we see a row piece by piece. But softmax needs maximum and sum of the *whole*
+# row. Say a first half has its maximum $m_1$, its sum $l_1 = \sum_j e^{s_j - m_1}$, and
+# $a_1 = \sum_j e^{s_j - m_1} v_j$; the second $m_2, l_2, a_2$. With $m = \max(m_1, m_2)$,
 #
 # $$l = l_1 e^{m_1 - m} + l_2 e^{m_2 - m}, \qquad a = a_1 e^{m_1 - m} + a_2 e^{m_2 - m}$$
 #
-# because $e^{s - m_1} e^{m_1 - m} = e^{s - m}$. The context is $a / l$. **Predict** both factors for
-# the row below; with the numbers of the comment you need no calculator.
+# because $e^{s - m_1} e^{m_1 - m} = e^{s - m}$: what was summed too large *shrinks*. The context is
+# $a / l$. **Predict** both factors for the row below. No calculator is needed: $e^{\ln 2} = 2$.
 
 
 # %%
 def half(scores, values):
     m = max(scores)
     powers = [math.exp(s - m) for s in scores]
-    return m, sum(powers), sum(p * x for p, x in zip(powers, values, strict=True))
+    return m, sum(powers), sum(p * v for p, v in zip(powers, values, strict=True))
 
 
-scores, values = [0.0, math.log(2), math.log(4), math.log(8)], [1.0, 2.0, 3.0, 4.0]
+scores, values = [math.log(n) for n in (1, 2, 4, 8)], [1, 2, 3, 4]
 m1, l1, a1 = half(scores[:2], values[:2])  # ln 2,  1/2 + 1,  1/2 * 1 + 1 * 2
 m2, l2, a2 = half(scores[2:], values[2:])  # ln 8,  1/2 + 1,  1/2 * 3 + 1 * 4
 m = max(m1, m2)
-shrink1, shrink2 = math.exp(m1 - m), math.exp(m2 - m)
-l, a = l1 * shrink1 + l2 * shrink2, a1 * shrink1 + a2 * shrink2
-whole = half(scores, values)
-print(f"factors {shrink1:.2f} and {shrink2:.2f}; context {a / l:.4f}, whole {whole[2] / whole[1]:.4f}")
-assert math.isclose(shrink1, 1 / 4) and shrink2 == 1
-assert math.isclose(a / l, (1 * 1 + 2 * 2 + 4 * 3 + 8 * 4) / 15)
+first, second = math.exp(m1 - m), math.exp(m2 - m)
+context = (a1 * first + a2 * second) / (l1 * first + l2 * second)
+print(f"factors {first:.2f} and {second:.2f}, context {context:.4f}")
+assert math.isclose(context, (1 * 1 + 2 * 2 + 4 * 3 + 8 * 4) / 15)
 
 # %% [markdown]
 # ## 3. In tiles
 #
-# Now all rows, many pieces, and a mask. `m`, `l` and `acc` are the running maximum, sum and context
-# of every query; what is held of the scores is one tile. `m` starts very low but finite:
-# $-\infty - (-\infty)$ would be NaN.
+# All rows, many pieces, a mask: `m`, `total`, `acc` are running maximum, sum and context of each
+# query, and one tile of scores is held. `m` starts finite: $-\infty - (-\infty)$ is NaN.
 
 
 # %%
-def tiled(query, key, value, mask=None, *, scale=None, dropout_p=0.0, need_weights=False, tile=16,
-          rescale=True):  # fmt: skip
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    q, k, v = query.float(), key.float(), value.float()
-    m, l, acc = torch.full_like(q[..., :1], -3e38), torch.zeros_like(q[..., :1]), torch.zeros_like(q)
-    for n in range(0, k.shape[-2], tile):
-        s = q @ k[..., n : n + tile, :].mT * scale
+def tiled(query, key, value, mask=None, *, scale=None, dropout_p=0.0, rescale=True):
+    q, k, v = query.float() * (scale or query.shape[-1] ** -0.5), key.float(), value.float()
+    m = torch.full_like(q[..., :1], -3e38)
+    total, acc = torch.zeros_like(m), torch.zeros_like(q)
+    for tile in torch.arange(k.shape[-2]).split(16):
+        s = q @ k[..., tile, :].mT
         if mask is not None:
-            s = s.masked_fill(~mask[..., n : n + tile], -torch.inf)
+            s = s.masked_fill(~mask[..., tile], -torch.inf)
         m_new = torch.maximum(m, s.amax(-1, keepdim=True))
         p = torch.exp(s - m_new)
         alpha = torch.exp(m - m_new) if rescale else 1.0
-        l = l * alpha + p.sum(-1, keepdim=True)
-        acc = acc * alpha + F.dropout(p, dropout_p) @ v[..., n : n + tile, :]
+        total = total * alpha + p.sum(-1, keepdim=True)
+        acc = acc * alpha + F.dropout(p, dropout_p) @ v[..., tile, :]
         m = m_new
-    return (acc / torch.where(l == 0, 1.0, l)).to(query.dtype), None
+    return (acc / torch.where(total == 0, 1.0, total)).to(query.dtype), None
 
 
-q, k, v = torch.randn(3, 1, H, 50, K)
-torch.testing.assert_close(tiled(q, k, v)[0], F.scaled_dot_product_attention(q, k, v))
-
-# %% [markdown]
-# ## 4. Leave the rescaling out
-#
-# **Predict.** Without $\alpha$, for how many keys is the result still right? Is it still a *mean* of
-# the values? Each law below is tried on random cases; when one fails, a small failing case is shown.
-
-
-# %%
 def no_rescale(*args, **options):
     return tiled(*args, **options, rescale=False)
 
 
-chosen = ("sends back gradients of 0", "is a mean", "order of the keys", "as eager attention does")
-for law in LAWS:
-    if any(words in law.sentence for words in chosen):
-        print(law.try_on(no_rescale, examples=2))
-        assert law.try_on(tiled, examples=2).holds
-short, long = torch.randn(3, 1, H, 16, K), torch.randn(3, 1, H, 17, K)
-assert torch.equal(no_rescale(*short)[0], tiled(*short)[0])
-assert not torch.allclose(no_rescale(*long)[0], tiled(*long)[0], atol=1e-3)
+# %% [markdown]
+# **Predict.** Without rescaling, up to how many keys is the result right? Is it still a *mean* of
+# the values? Here are four of the laws that `check_attention` tries, each on a few cases.
+
+# %%
+for part, holds in {"no keys": 1, "is a mean": 1, "order of the keys": 0, "as eager": 0}.items():
+    law = next(law for law in LAWS if part in law.sentence)
+    print(result := law.try_on(no_rescale, examples=3))
+    assert result.holds == holds and law.try_on(tiled, examples=3).holds
+for S, right in [(16, True), (17, False)]:
+    few = torch.randn(3, 1, H, S, K)
+    assert torch.allclose(no_rescale(*few)[0], tiled(*few)[0], atol=1e-3) == right
 
 # %% [markdown]
-# Up to 16 keys, one tile, all is well: a test on short texts sees nothing. Beyond, it is still a
-# mean, with positive weights that sum to 1, so that law holds. Only they are the wrong weights: they
-# depend on the order of the keys.
+# Right for 16 keys, one tile: a test on short texts sees nothing. Beyond, it is still a mean, with
+# positive weights that sum to 1. But the weights are wrong, and depend on the order of the keys.
 #
-# ## 5. The kernel, line by line
+# ## 4. The kernel, line by line
 #
-# `attention_forward_kernel` is `tiled` for a GPU: a program owns `BLOCK_M` queries of one head and
-# walks over the keys, `BLOCK_N` at a time. First, which queries are mine?
+# `attention_forward_kernel` is `tiled` for a GPU. A program owns `BLOCK_M` queries of one head.
+# It walks over the keys, `BLOCK_N` at a time; `keep` says which of them count. Values that don't
+# aren't even loaded: weight 0 times NaN would be NaN.
 
 
 # %%
 def show(kernel, first, last):
-    """Print a kernel from the line with `first` to the line with `last`."""
     lines = inspect.getsource(kernel.fn).splitlines()
     start = next(i for i, line in enumerate(lines) if first in line)
     stop = next(i for i, line in enumerate(lines) if i >= start and last in line)
@@ -193,64 +165,86 @@ def show(kernel, first, last):
 
 
 show(attention_forward_kernel, "start_m, b, h", "return")
-show(attention_forward_kernel, "offs_m = ", "acc = tl.zeros")
+show(attention_forward_kernel, "offs_m = ", "k = load_rows")
 
 # %% [markdown]
-# The loop. Keys and values past the end are the last row again, and `keep` says which count. With a
-# mask, values that don't count aren't loaded: weight 0 times NaN would be NaN.
+# The heart, line for line that of `tiled`, where `l` was `total`. It computes in powers of 2, for
+# which a GPU has an instruction: $e^x = 2^{x \log_2 e}$, and $\log_2 e$ is in `scale_log2`. At the
+# end one division, and $\mathrm{lse} = m + \ln l$: all that the backward pass needs of the weights.
 
 # %%
-show(attention_forward_kernel, "for start_n", "k = load_rows")
+show(attention_forward_kernel, "s = tl.dot", "m = m_new")
 
-# %% [markdown]
-# The heart of it: the lines of `tiled`, one by one. Powers of 2, since that is the instruction a GPU
-# has: $e^x = 2^{x \log_2 e}$, and `scale_log2` is the scale times $\log_2 e$. Where `tiled` sums, so
-# does the kernel: before dropout.
-
-# %%
-show(attention_forward_kernel, "s = tl.dot", "l = l * alpha")
-show(attention_forward_kernel, "acc = tl.dot", "m = m_new")
-
-# %% [markdown]
-# `p.to(v.dtype)`: two float16 tiles are multiplied, the sum is float32. At the end one division, and
-# $\mathrm{lse} = m + \ln l$, all that the [backward pass](09_attention_backward.md) needs of the
-# weights.
-
-# %%
 show(attention_forward_kernel, "inside = ", "store_rows")
 
 # %% [markdown]
-# ## 6. Predict the bytes, then count
+# ## 5. Predict the bytes, then count
 #
-# $T$ = ⌈$S$ / `BLOCK_M`⌉ programs a head. Each reads its queries once and *all* keys and values; all
-# together write the context and an lse, a float32 for each query. **Predict**, for $S$ = 512 and tiles
-# of 64, in float16. And: do you expect much less than the naive 4.7 MB?
+# ⌈$S$ / `BLOCK_M`⌉ programs a head, each of which reads its queries and *all* keys and values;
+# together they write the context, and an lse of 4 bytes a query. **Predict** for $S$ = 512, float16
+# and tiles of 64; naive moved 5.0 MB. And what is read *again*, for 32 texts and 12 heads: fused,
+# the keys and values of a head; naive, all weights, once all are written?
 
 
 # %%
-def predict(S, counting=None, e=2):
-    """The bytes of H heads of one text, of whose keys `counting` count; None is without mask."""
+def predict(S, counting=None):
+    """Bytes of one text; `counting`: how many keys its mask keeps, None without a mask."""
     tile = forward_tile(torch.float16, K)
     programs = H * math.ceil(S / tile.BLOCK_M)
     keys = math.ceil(S / tile.BLOCK_N) * tile.BLOCK_N
     mask, values = (0, keys) if counting is None else (keys, counting)
-    read = programs * ((tile.BLOCK_M + keys + values) * K * e + mask)
-    return read + H * S * (K * e + 4)
+    return programs * ((tile.BLOCK_M + keys + values) * K * 2 + mask) + H * S * (K * 2 + 4)
 
 
-S = 512
-q, k, v = torch.randn(3, 1, H, S, K).half()
 with lab.meter() as fused:
     context = attention(q, k, v)
-print(fused)
-assert fused.total.requested == predict(S)
+assert fused.total.requested == predict(512)
 torch.testing.assert_close(context, F.scaled_dot_product_attention(q, k, v), atol=2e-3, rtol=0)
-
-# %%
-runs = {"naive": metered_naive(q[0], k[0], v[0]), "fused": fused}
-bound = 4 * q.nbytes
+counts = lab.Counts(
+    ledger.operations, bytes_loaded=ledger.read, unique_loaded=ledger.read,
+    bytes_stored=ledger.written, unique_stored=ledger.written, flops_dot=fused.total.flops_dot,
+)  # fmt: skip
+runs = {"naive": lab.Traffic({"PyTorch": counts}), "fused": fused}
 print(lab.side_by_side(runs, bound))
 figure = lab.draw_bytes(runs, bound)
-# alt: Two bars of bytes. Naive is 4.7 MB, all of it unique. Fused requests about half, but only a
-#   small part of that is unique: hardly more than the lower bound, a dashed line.
+# alt: Two bars. Naive moves 5.0 MB, all of it unique. Fused requests 2.4 MB, of which only 0.5 MB
+#   are unique: hardly more than the lower bound, a dashed line.
 plt.show()
+again = k[0, 0].nbytes + v[0, 0].nbytes, 32 * 12 * 512 * 512 * 2
+print(f"read again: fused {again[0] / 1e6:.2f} MB at a time, naive {again[1] / 1e6:.0f} MB")
+
+# %% [markdown]
+# Requested, an upper bound of what comes from memory, is a half; unique is a tenth. (Of naive only
+# the FLOP of the products are counted.) The caches of large GPUs hold some tens of MB: what naive
+# reads again has long gone to memory, what the kernel reads again may well be there.
+#
+# ## 6. Packed against padded
+#
+# Padding is loaded and multiplied, then masked; only its values stay away.
+# [Packed](../notation.md#shapes), the texts follow one another. Each program reads 8 bytes of
+# `cu_seqlens`, and past the end of its text it returns. **Predict** the bytes of both.
+
+# %%
+lengths = torch.tensor([128, 40, 64, 20])
+real = torch.arange(128) < lengths[:, None]
+q, k, v = torch.randn(3, 4, H, 128, K).half()
+with lab.meter() as padded:
+    expected = attention(q, k, v, real)
+cu_seqlens = F.pad(lengths.cumsum(0), (1, 0)).int()
+with lab.meter() as packed:
+    context = attention(*(x.transpose(1, 2)[real] for x in (q, k, v)), cu_seqlens=cu_seqlens)
+assert torch.equal(context, expected.transpose(1, 2)[real])
+print(lab.side_by_side({"padded": padded, "packed": packed}, 4 * context.nbytes))
+assert padded.total.requested == sum(predict(128, n) for n in lengths.tolist())
+assert packed.total.requested == sum(map(predict, lengths.tolist())) + 4 * H * 2 * 8
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Write `join(x, y)` for two results of `half`. Join four pieces in two orders, and compare.
+# 2. In `kernels/minidistil_kernels/attention_forward.py` let `alpha` be 1: `tl.exp2(m - m)`. Which
+#    laws fall? `minidistil check minidistil/ops/triton_attention.py:padded --examples 2`, a minute.
+# 3. Larger tiles: `importlib.import_module("minidistil_kernels.attention").forward_tile = mine`, a
+#    function that returns `Tile(128, 64, 4, 2)`. Predict and `assert` the bytes of section 5:
+#    1,314,816. What does the docstring of `forward_tile` say against it?
+# 4. In float32 the tiles are 32 by 32. Bytes requested, naive and fused, differ by a tenth. Unique?

@@ -32,7 +32,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from minidistil_kernels.inputs import as_rows, check_floats, check_rows, check_shape
+from minidistil_kernels.inputs import (
+    as_rows,
+    check_floats,
+    check_rows,
+    check_shape,
+    on_device_of_first,
+)
 
 MAX_D = 8192  # elements of a row that the backward can hold, six times over, in registers
 PARTIALS = 256  # programs of the backward: two for each multiprocessor of a large GPU (108 to 132)
@@ -147,6 +153,7 @@ def check_width(op: str, name: str, x: Tensor) -> None:
 
 
 @torch.library.custom_op("minidistil::add_layer_norm", mutates_args=())
+@on_device_of_first
 def _add_layer_norm(
     x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> Tensor:
@@ -161,6 +168,7 @@ def _add_layer_norm(
 
 
 @torch.library.custom_op("minidistil::add_layer_norm_backward", mutates_args=())
+@on_device_of_first
 def _add_layer_norm_backward(
     x: Tensor, residual: Tensor, weight: Tensor, dy: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,6 +26,7 @@ from minidistil_kernels.inputs import (
     check_packing,
     check_rows,
     check_shape,
+    on_device_of_first,
 )
 
 MIN_K, MAX_K = 16, 128  # head widths: what a matrix product needs, and what registers hold
@@ -136,6 +137,7 @@ def _seed_tensor(seed: int | Tensor, query: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("minidistil::attention", mutates_args=())
+@on_device_of_first
 def _attention(
     query: Tensor,
     key: Tensor,
@@ -170,6 +172,7 @@ def _attention(
 
 
 @torch.library.custom_op("minidistil::attention_backward", mutates_args=())
+@on_device_of_first
 def _attention_backward(
     dcontext: Tensor,
     query: Tensor,

@@ -24,7 +24,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from minidistil_kernels.inputs import check_devices, check_floats, check_rows, check_shape
+from minidistil_kernels.inputs import (
+    check_devices,
+    check_floats,
+    check_rows,
+    check_shape,
+    on_device_of_first,
+)
 
 EPS = tl.constexpr(1e-12)  # added to squared norms: a row of zeros has cosine 0
 MAX_D = 32768  # float32 values of two rows that the registers of one program can hold
@@ -104,6 +110,7 @@ def cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("minidistil::cosine_loss", mutates_args=())
+@on_device_of_first
 def _cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     D = student.shape[-1]
     s_rows, t_rows = student.reshape(-1, D), teacher.reshape(-1, D)
@@ -117,6 +124,7 @@ def _cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Tensor
 
 
 @torch.library.custom_op("minidistil::cosine_loss_backward", mutates_args=())
+@on_device_of_first
 def _cosine_loss_backward(
     student: Tensor, teacher: Tensor, mask: Tensor, a: Tensor, b: Tensor, dlosses: Tensor
 ) -> Tensor:

@@ -35,7 +35,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from minidistil_kernels.inputs import check_devices, check_floats, check_rows, check_shape
+from minidistil_kernels.inputs import (
+    check_devices,
+    check_floats,
+    check_rows,
+    check_shape,
+    on_device_of_first,
+)
 
 # Where a running maximum starts: below any logit, yet finite, because -inf - -inf is NaN.
 START = tl.constexpr(-1e30)
@@ -150,6 +156,7 @@ def mean_of_counted(losses: Tensor, labels: Tensor, ignore_index: int) -> Tensor
 
 
 @torch.library.custom_op("minidistil::cross_entropy", mutates_args=())
+@on_device_of_first
 def _cross_entropy(
     logits: Tensor, labels: Tensor, ignore_index: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -164,6 +171,7 @@ def _cross_entropy(
 
 
 @torch.library.custom_op("minidistil::cross_entropy_backward", mutates_args=())
+@on_device_of_first
 def _cross_entropy_backward(
     logits: Tensor, labels: Tensor, m: Tensor, log_l: Tensor, dlosses: Tensor, ignore_index: int
 ) -> Tensor:

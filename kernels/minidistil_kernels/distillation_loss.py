@@ -42,7 +42,13 @@ import triton.language as tl
 from torch import Tensor
 
 from minidistil_kernels.cross_entropy import START, check_labels, check_logits, mean_of_counted
-from minidistil_kernels.inputs import check_devices, check_floats, check_rows, check_shape
+from minidistil_kernels.inputs import (
+    check_devices,
+    check_floats,
+    check_rows,
+    check_shape,
+    on_device_of_first,
+)
 
 IGNORE_INDEX = tl.constexpr(-100)
 MAX_BLOCK_V = 2048  # half of cross_entropy's: two rows are held
@@ -175,6 +181,7 @@ def distillation_loss(
 
 
 @torch.library.custom_op("minidistil::distillation_loss", mutates_args=())
+@on_device_of_first
 def _distillation_loss(
     student: Tensor, teacher: Tensor, labels: Tensor | None, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,6 +197,7 @@ def _distillation_loss(
 
 
 @torch.library.custom_op("minidistil::distillation_loss_backward", mutates_args=())
+@on_device_of_first
 def _distillation_loss_backward(
     student: Tensor, teacher: Tensor, labels: Tensor | None, stats: Tensor,
     dkl: Tensor, dmlm: Tensor, temperature: float,

@@ -3,25 +3,19 @@ r"""Word and position embeddings, added and normalised in one pass.
     t = word[token] + position[place]        y = w * xhat(t) + b        (see `add_layer_norm.py`)
 
     dword[v] = sum of dt over the tokens equal to v, 0 for v = padding_idx
-    dposition[p] = sum of dt over the tokens at place p
+    dposition[p] = sum of dt over the tokens at place p                     (`sum_rows_by_id.py`)
 
-Grid: forward, one program a token. Backward, first min(N, `PARTIALS`) programs make dt and the
-    partial sums of dw and db, as in `add_layer_norm.py`; then, for each table, one program for each
-    of the N sorted ids and each BLOCK_D columns. Programs at the first of a run of equal ids sum
-    the run, ROWS rows at a time, and write one row of the gradient; the others end at once. The
-    order of a sum is therefore fixed. Atomic additions would arrive in any order.
+Grid: forward, one program a token. Backward, min(N, `PARTIALS`) programs make dt and the partial
+    sums of dw and db, as in `add_layer_norm.py`.
 Bytes, for N tokens of D elements of e bytes, tables of V and M rows, P = min(N, PARTIALS), ids of
     i bytes:
     forward: requests 2*N*D*e + 2*N*i, writes N*D*e; w and b as in `add_layer_norm.py`. A row that
     occurs again is requested again; the lower bound reads it once.
     backward, dt: reads 3*N*D*e + 2*N*i + D*e, writes N*D*e + 8*P*D.
-    backward, each table: reads N*D*e for the rows, and N*(2*i + 8) + 8 for each run for every
-    BLOCK_D columns; writes D*e for each run. Before that PyTorch sorts the ids and sets the whole
-    gradient to 0, the larger part: V*D*e, 47 MB for 30,522 rows of 768 in half precision.
 Saved for the backward: the ids, both tables and w. The rows are gathered again, not stored.
 
 Source: Devlin et al. 2018, arXiv 1810.04805, section 3.2, less the segment embeddings.
-Not here: dropout; a sparse gradient.
+Not here: the gradients of the tables (`sum_rows_by_id.py`); dropout.
 """
 
 from typing import Any
@@ -38,11 +32,14 @@ from minidistil_kernels.add_layer_norm import (
     normalise_backward,
     row_block,
 )
-from minidistil_kernels.inputs import check_devices, check_floats, check_rows, check_shape
-
-# The tile in which runs are summed. Eight rows are loaded together, so that their waits for memory
-# overlap; with one warp a thread owns 8 whole columns, and no two threads need to talk.
-RUN_TILE = {"ROWS": 8, "BLOCK_D": 256, "num_warps": 1}
+from minidistil_kernels.inputs import (
+    check_devices,
+    check_floats,
+    check_rows,
+    check_shape,
+    on_device_of_first,
+)
+from minidistil_kernels.sum_rows_by_id import sum_rows_by_id
 
 
 @triton.jit
@@ -101,33 +98,6 @@ def embedding_layer_norm_backward_kernel(
         dbias += dy
     tl.store(partial_ptr + program * D + offs_d, dweight, mask=keep)
     tl.store(partial_ptr + (programs + program) * D + offs_d, dbias, mask=keep)
-
-
-@triton.jit
-def sum_runs_kernel(
-    ids_ptr, order_ptr, ends_ptr, dt_ptr, dtable_ptr, LENGTH, D, padding_idx,
-    ROWS: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
-    """A run of equal ids, BLOCK_D columns: dtable[id] = sum of dt over the run.
-
-    `ids` are sorted; order[i] is the row of dt that ids[i] belongs to; the run of ids[i] ends
-    before ends[i].
-    """
-    first = tl.program_id(0)
-    row = tl.load(ids_ptr + first).to(tl.int64)
-    previous = tl.load(ids_ptr + first - 1, mask=first > 0, other=-1)
-    if (row != previous) & (row != padding_idx) & (row >= 0) & (row < LENGTH):
-        offs_d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
-        end = tl.load(ends_ptr + first)
-        acc = tl.zeros([BLOCK_D], tl.float32)
-        for start in range(first, end, ROWS):
-            offs_i = start + tl.arange(0, ROWS)
-            n = tl.load(order_ptr + offs_i, mask=offs_i < end, other=0)
-            keep = (offs_i[:, None] < end) & (offs_d[None, :] < D)
-            dt = tl.load(dt_ptr + n[:, None] * D + offs_d[None, :], mask=keep, other=0.0)
-            acc += tl.sum(dt.to(tl.float32), 0)
-        dtable = acc.to(dtable_ptr.dtype.element_ty)
-        tl.store(dtable_ptr + row * D + offs_d, dtable, mask=offs_d < D)
 
 
 def embedding_layer_norm(
@@ -193,6 +163,7 @@ def embedding_layer_norm(
 
 
 @torch.library.custom_op("minidistil::embedding_layer_norm", mutates_args=())
+@on_device_of_first
 def _embedding_layer_norm(
     input_ids: Tensor, position_ids: Tensor, word: Tensor, position: Tensor, weight: Tensor,
     bias: Tensor, eps: float, padding_idx: int,
@@ -210,6 +181,7 @@ def _embedding_layer_norm(
 
 
 @torch.library.custom_op("minidistil::embedding_layer_norm_backward", mutates_args=())
+@on_device_of_first
 def _embedding_layer_norm_backward(
     input_ids: Tensor, position_ids: Tensor, word: Tensor, position: Tensor, weight: Tensor,
     dy: Tensor, eps: float,
@@ -227,22 +199,6 @@ def _embedding_layer_norm_backward(
         )  # fmt: skip
     dweight, dbias = partial
     return dt, dweight.sum(0).to(weight.dtype), dbias.sum(0).to(weight.dtype)
-
-
-@torch.library.custom_op("minidistil::sum_rows_by_id", mutates_args=())
-def _sum_rows_by_id(ids: Tensor, dt: Tensor, length: int, padding_idx: int) -> Tensor:
-    """The gradient of a table of `length` rows, from the gradient `dt` of the rows looked up."""
-    D = dt.shape[-1]
-    dtable = dt.new_zeros((length, D))
-    if dt.numel():
-        ids, order = ids.flatten().sort(stable=True)
-        # How many distinct ids there are is never asked: the answer would have to come from the
-        # GPU before the launch. Each of the N places learns where its run ends instead.
-        ends = torch.searchsorted(ids, ids, right=True)
-        sum_runs_kernel[(len(ids), triton.cdiv(D, RUN_TILE["BLOCK_D"]))](
-            ids, order, ends, dt, dtable, length, D, padding_idx, **RUN_TILE
-        )
-    return dtable
 
 
 def _check_ids(name: str, ids: Tensor, table_name: str, table: Tensor) -> None:
@@ -274,11 +230,6 @@ def _(
     return dt, torch.empty_like(weight), torch.empty_like(weight)
 
 
-@_sum_rows_by_id.register_fake
-def _(ids: Tensor, dt: Tensor, length: int, padding_idx: int) -> Tensor:
-    return dt.new_empty((length, dt.shape[-1]))
-
-
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     input_ids, position_ids, word, position, weight, _, ctx.eps, ctx.padding_idx = inputs
     ctx.save_for_backward(input_ids, position_ids, word, position, weight)
@@ -290,9 +241,9 @@ def _differentiate(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     input_ids, position_ids, word, position, _ = saved
     dword = dposition = None
     if ctx.needs_input_grad[2]:
-        dword = _sum_rows_by_id(input_ids, dt, word.shape[0], ctx.padding_idx)
+        dword = sum_rows_by_id(input_ids, dt, word.shape[0], ctx.padding_idx)
     if ctx.needs_input_grad[3]:  # fixed, sinusoidal positions are a constant
-        dposition = _sum_rows_by_id(position_ids, dt, position.shape[0], -1)
+        dposition = sum_rows_by_id(position_ids, dt, position.shape[0], -1)
     return None, None, dword, dposition, dweight, dbias, None, None
 
 

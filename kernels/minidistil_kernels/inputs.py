@@ -4,11 +4,17 @@ A kernel gets bare addresses: handed a tensor of another dtype, device or layout
 garbage, not fail. So the functions users call check first and say what to change.
 """
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
 import torch
 from torch import Tensor
 
 from minidistil_kernels import interpreter
 
+P = ParamSpec("P")
+R = TypeVar("R")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -118,3 +124,14 @@ def check_packing(op: str, cu_seqlens: Tensor, max_seqlen: int | None, total: in
 def as_rows(x: Tensor) -> Tensor:
     """(..., N) as (rows, N); a view wherever the leading axes have one common stride."""
     return x[None].flatten(0, -2)
+
+
+def on_device_of_first(op: Callable[P, R]) -> Callable[P, R]:
+    """Make `op` launch on the GPU of its first argument: Triton launches on the current one."""
+
+    @wraps(op)
+    def launch(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.cuda.device_of(args[0]):  # does nothing for a CPU tensor
+            return op(*args, **kwargs)
+
+    return launch

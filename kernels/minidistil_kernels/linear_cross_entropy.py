@@ -39,7 +39,13 @@ import triton.language as tl
 from torch import Tensor
 
 from minidistil_kernels.cross_entropy import START, check_labels, mean_of_counted
-from minidistil_kernels.inputs import check_devices, check_floats, check_rows, check_shape
+from minidistil_kernels.inputs import (
+    check_devices,
+    check_floats,
+    check_rows,
+    check_shape,
+    on_device_of_first,
+)
 
 # Compiled for sm_80 and sm_90, these spill no registers and leave room for two blocks on an SM.
 # IEEE float32 has no tensor cores: every product is an instruction with operands from registers,
@@ -164,6 +170,7 @@ def linear_cross_entropy(
 
 
 @torch.library.custom_op("minidistil::linear_cross_entropy", mutates_args=())
+@on_device_of_first
 def _linear_cross_entropy(
     hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, ignore_index: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,6 +190,7 @@ def _linear_cross_entropy(
 
 
 @torch.library.custom_op("minidistil::linear_cross_entropy_backward", mutates_args=())
+@on_device_of_first
 def _linear_cross_entropy_backward(
     hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, m: Tensor, log_l: Tensor,
     dlosses: Tensor, ignore_index: int,

@@ -33,7 +33,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from minidistil_kernels.inputs import as_rows, check_floats, check_rows, check_shape
+from minidistil_kernels.inputs import (
+    as_rows,
+    check_floats,
+    check_rows,
+    check_shape,
+    on_device_of_first,
+)
 
 # Half precision: three such tiles fit a multiprocessor, so that one's epilogue runs beside the
 # others' products. IEEE float32 has no tensor core: each thread multiplies out of its own
@@ -129,6 +135,7 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("minidistil::linear_gelu", mutates_args=())
+@on_device_of_first
 def _linear_gelu(x: Tensor, weight: Tensor, bias: Tensor, save_z: bool) -> tuple[Tensor, Tensor]:
     """(y, z): z is empty without `save_z`. An operator can't know if a gradient will be wanted."""
     y, z = _outputs(x, weight, save_z)
@@ -144,6 +151,7 @@ def _linear_gelu(x: Tensor, weight: Tensor, bias: Tensor, save_z: bool) -> tuple
 
 
 @torch.library.custom_op("minidistil::gelu_backward", mutates_args=())
+@on_device_of_first
 def _gelu_backward(z: Tensor, dy: Tensor) -> Tensor:
     dz = torch.empty_like(z)
     if z.numel():

@@ -24,7 +24,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from minidistil_kernels.inputs import as_rows, check_devices, check_floats, check_rows
+from minidistil_kernels.inputs import (
+    as_rows,
+    check_devices,
+    check_floats,
+    check_rows,
+    on_device_of_first,
+)
 
 MAX_N = 65536  # float32 values of one row that the registers of one program can hold
 
@@ -100,6 +106,7 @@ def softmax(x: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 @torch.library.custom_op("minidistil::softmax", mutates_args=())
+@on_device_of_first
 def _softmax(x: Tensor, mask: Tensor | None) -> Tensor:
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
     rows, y_rows = _rows(x), _rows(y)
@@ -115,6 +122,7 @@ def _softmax(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 @torch.library.custom_op("minidistil::softmax_backward", mutates_args=())
+@on_device_of_first
 def _softmax_backward(y: Tensor, dy: Tensor) -> Tensor:
     dx = torch.empty_like(y)
     rows, dy_rows, dx_rows = _rows(y), _rows(dy), _rows(dx)

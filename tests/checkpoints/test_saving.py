@@ -5,7 +5,7 @@ import json
 import pytest
 import safetensors
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidistil
@@ -18,7 +18,6 @@ def tiny(cls="DistilBertModel", **fields):
     return getattr(minidistil, cls)(DistilBertConfig(**fields))
 
 
-@settings(max_examples=40)
 @given(
     cls=st.sampled_from(CLASSES),
     layers=st.integers(1, 3),

@@ -19,6 +19,11 @@ MODULES = sorted(
     for path in (ROOT / "minidistil").rglob("*.py")
     if not any(part.startswith("_") for part in path.relative_to(ROOT).parts)
 )
+KERNELS = sorted(
+    ".".join(path.relative_to(ROOT / "kernels").with_suffix("").parts)
+    for path in (ROOT / "kernels").rglob("*.py")
+    if not path.stem.startswith("_")
+)
 NAV = re.findall(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
 
 # Sybil runs a fence whose language is exactly `python` and skips any other without a word.
@@ -50,6 +55,15 @@ def test_every_module_is_on_the_page_of_its_stem(module):
     directives = re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert module in directives
     assert f"api/{stem}.md" in NAV
+
+
+def test_every_module_of_the_kernels_is_on_one_of_two_pages():
+    found = []
+    for page in ("kernels.md", "lab.md"):
+        text = (DOCS / "api" / page).read_text(encoding="utf-8")
+        found += re.findall(r"^::: (minidistil_kernels\..+)$", text, re.MULTILINE)
+    packages = {"minidistil_kernels.lab", "minidistil_kernels.testing"}
+    assert sorted({*found} - packages - {"minidistil_kernels.lab.ahead_of_time"}) == KERNELS
 
 
 def test_the_navigation_names_each_page_once():

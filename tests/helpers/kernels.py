@@ -26,5 +26,5 @@ def memory_checked():
 
 @pytest.fixture
 def examples() -> int:
-    """Random cases a law: 10, and more with `--hypothesis-profile=thorough`."""
+    """Random cases a law: 10, and 30 with `--hypothesis-profile=thorough`."""
     return hypothesis.settings.default.max_examples // 10

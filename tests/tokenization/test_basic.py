@@ -3,7 +3,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import PreTokenizedString, normalizers, pre_tokenizers
 
@@ -109,7 +109,6 @@ def test_never_split() -> None:
 @example("\u0130 \u03a3\u03a3 \u1e9e")
 @example("\uac01 \u1ea1\u0308\u0323")
 @given(text=texts())
-@settings(max_examples=150)
 def test_words_and_offsets_of_the_library(settings_: dict, text: str) -> None:
     found = BasicTokenizer(**settings_).split(text)
     assert [(word.text, word.span(0, len(word.text))) for word in found] == reference(
@@ -124,7 +123,6 @@ def test_every_stable_character() -> None:
 
 
 @given(text=texts())
-@settings(max_examples=150)
 def test_a_second_pass_changes_nothing(text: str) -> None:
     once = words(text)
     assert words(" ".join(once)) == once

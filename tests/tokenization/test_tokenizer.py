@@ -74,7 +74,7 @@ def test_every_keyword(batched: bool, paired: bool, side: str) -> None:
     compared = 0
 
     @given(inputs(batched, paired), KEYWORDS)
-    @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+    @settings(suppress_health_check=[HealthCheck.too_slow])
     def check(pair: tuple[Any, Any], keywords: dict[str, Any]) -> None:
         nonlocal compared
         text, text_pair = pair if keywords["is_split_into_words"] else map(as_strings, pair)
@@ -141,7 +141,6 @@ def test_an_empty_batch() -> None:
 
 
 @given(st.lists(texts(), min_size=1, max_size=3))
-@settings(max_examples=60)
 def test_arbitrary_text(batch: list[str]) -> None:
     assert plain(OURS(batch, return_offsets_mapping=True)) == plain(
         THEIRS(batch, return_offsets_mapping=True)
@@ -173,7 +172,6 @@ def test_chinese_characters_stay_together_on_request() -> None:
 
 
 @given(texts())
-@settings(max_examples=60)
 def test_offsets_point_at_the_token(text: str) -> None:
     """The place of a token, tokenized by itself, gives the same characters again."""
     vocab = {**TINY_VOCAB, **{c: 20 + i for i, c in enumerate("aeisxo0$~、")}}

@@ -23,7 +23,7 @@ def missing(script: Path) -> list[str]:
     """What a script uses beyond minidistil's own dependencies and is not installed."""
     text = script.read_text(encoding="utf-8")
     imports = set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
-    used = [name for name in ("matplotlib", "transformers") if name in imports]
+    used = [name for name in ("matplotlib", "transformers", "triton") if name in imports]
     used += [WEIGHTS] if WEIGHTS in text else []
     return [name for name in used if find_spec(name) is None]
 

@@ -7,7 +7,8 @@ gradients, with r the exact result:
     max|y - r|  <=  2 * max|y_torch - r|  +  FLOOR[dtype] * max|r|
 
 For a gradient the last max runs over all gradients of the call: one that is zero in mathematics,
-as that of a query with a single key, is the rounding of others.
+as that of a query with a single key, is the rounding of others. An element where PyTorch itself
+gives NaN or overflows says nothing of what the dtype can achieve, and is left out of its error.
 
 Not here: the laws that use it (one file an operation).
 """
@@ -37,7 +38,16 @@ class Errors:
     bound: float
 
     def __str__(self) -> str:
-        return f"  {self.dtype:<9} {self.what:<14} {self.yours:.1e}   PyTorch {self.pytorch:.1e}"
+        return f"  {self.dtype:<9} {self.what:<20} {self.yours:.1e}   PyTorch {self.pytorch:.1e}"
+
+
+def outputs_of(result: Any) -> tuple[Tensor, ...]:
+    """What a function returned, as a tuple of tensors; the first is the one differentiated."""
+    outputs = result if isinstance(result, tuple) else (result,)
+    assert outputs, "returned an empty tuple"
+    for output in outputs:
+        assert isinstance(output, Tensor), f"returned {type(output).__name__}, not a tensor"
+    return outputs
 
 
 def run(
@@ -46,14 +56,13 @@ def run(
     """Call `fn(**inputs)` and differentiate a fixed random projection of its first output.
 
     Returns:
-        (outputs by index, gradients by input name). Results must not share state with `inputs`.
+        (outputs by index, gradients by input name).
     """
     leaves = {
         name: value.detach().requires_grad_() if name in differentiable else value
         for name, value in inputs.items()
     }
-    result = fn(**leaves)
-    outputs = result if isinstance(result, tuple) else (result,)
+    outputs = outputs_of(fn(**leaves))
     first = outputs[0]
     # Drawn in float32 from one seed, so that every dtype gets the same upstream gradient.
     generator = torch.Generator().manual_seed(first.numel())
@@ -79,24 +88,32 @@ def measure(
         name: value.double() if torch.is_tensor(value) and value.is_floating_point() else value
         for name, value in inputs.items()
     }
-    exact, yours, own = (
+    # `fn` last: it is anybody's, and may spoil the inputs that it shares with the others.
+    exact, own, yours = (
         outputs | {f"gradient of {name}": gradient for name, gradient in gradients.items()}
         for outputs, gradients in (
             run(reference, wide, differentiable),
-            run(fn, inputs, differentiable),
             run(peer, inputs, differentiable),
+            run(fn, inputs, differentiable),
         )
+    )
+    assert yours.keys() == exact.keys(), (
+        f"returned {len(yours) - len(differentiable)} results, not "
+        f"{len(exact) - len(differentiable)}"
     )
     rows = []
     steepest = max((_largest(r) for what, r in exact.items() if what.startswith("grad")), default=0)
     for what, r in exact.items():
         y = yours[what]
         assert y.shape == r.shape, f"{what} has shape {tuple(y.shape)}, not {tuple(r.shape)}"
-        pytorch = _distance(own[what], r)
+        pytorch = _largest(_difference(own[what], r))
         scale = steepest if what.startswith("grad") else _largest(r)
         bound = 2 * pytorch + FLOOR[dtype] * scale
         name = str(dtype).removeprefix("torch.")
-        rows.append(Errors(what, name, _distance(y, r), pytorch, bound))
+        # max() lets NaN through, and NaN is within no bound.
+        difference = _difference(y, r).abs()
+        error = float(difference.max()) if difference.numel() else 0.0
+        rows.append(Errors(what, name, error, pytorch, bound))
     return rows
 
 
@@ -109,12 +126,12 @@ def assert_accurate(errors: Sequence[Errors]) -> None:
         )
 
 
-def _distance(actual: Tensor, exact: Tensor) -> float:
-    """The largest absolute difference; equal infinities are at distance 0."""
-    difference = torch.where(actual.double() == exact, 0.0, actual.double() - exact)
-    return float(difference.abs().max()) if difference.numel() else 0.0
+def _difference(actual: Tensor, exact: Tensor) -> Tensor:
+    """Element by element; equal infinities differ by 0, and so does NaN where NaN is exact."""
+    same = (actual == exact) | (actual.isnan() & exact.isnan())
+    return torch.where(same, 0.0, actual.double() - exact)
 
 
-def _largest(exact: Tensor) -> float:
-    finite = exact[torch.isfinite(exact)]
+def _largest(x: Tensor) -> float:
+    finite = x[torch.isfinite(x)]
     return float(finite.abs().max()) if finite.numel() else 0.0

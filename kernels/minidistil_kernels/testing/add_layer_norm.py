@@ -73,7 +73,7 @@ def symmetric(fn: Operation, case: Case) -> None:
 
 
 def nan_stays(fn: Operation, case: Case) -> None:
-    """NaN stays in its row."""
+    """NaN stays in its row: it changes no other and is not lost."""
     inputs = case.inputs()
     clean = fn(**inputs)
     inputs["x"][-1, 0] = float("nan")

@@ -3,10 +3,9 @@
 With the identity matrix as value, the context *is* the matrix of weights after dropout: so the
 mask can be seen from outside, whatever the function is.
 
-Not here: attention without dropout (`attention.py`).
+Not here: attention without dropout (`attention.py`), how it is called (`attention_form.py`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,8 @@ from torch import Tensor
 
 from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import assert_accurate, measure
+from minidistil_kernels.testing.attention_form import QKV, Padded, context_of
 from minidistil_kernels.testing.report import Law
-
-Padded = Callable[..., tuple[Tensor, Tensor | None]]
-QKV = ("query", "key", "value")
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,9 @@ class Case:
         """1 / (1 - p) where `fn`, seeded with the case's seed, keeps a weight, else 0."""
         inputs = self.inputs()
         torch.manual_seed(self.seed)
-        dropped = fn(**inputs)[0]
-        ratio = dropped / fn(**inputs | {"dropout_p": 0.0})[0]
+        attend = context_of(fn)
+        dropped = attend(**inputs)
+        ratio = dropped / attend(**inputs | {"dropout_p": 0.0})
         kept = 1 / (1 - self.dropout_p)
         assert torch.isclose(ratio, torch.where(ratio > 0, kept, 0.0), atol=1e-4).all(), (
             f"a weight is neither 0 nor {kept:.3f} of what it is without dropout"
@@ -88,9 +86,9 @@ def follows_the_seed(fn: Padded, case: Case) -> None:
     """Torch's seed decides what is dropped; without a new seed the next call drops others."""
     inputs = case.inputs()
     torch.manual_seed(case.seed)
-    first, second = (fn(**inputs)[0] for _ in range(2))
+    first, second = (context_of(fn)(**inputs) for _ in range(2))
     torch.manual_seed(case.seed)
-    again = fn(**inputs)[0]
+    again = context_of(fn)(**inputs)
     assert torch.equal(first, again), "the same seed gave another mask"
     assert not torch.equal(first, second), "the next call dropped the same weights"
 
@@ -101,7 +99,7 @@ def backward_sees_the_mask(fn: Padded, case: Case) -> None:
 
     def seeded(**inputs: Any) -> Tensor:
         torch.manual_seed(case.seed)
-        return fn(**inputs)[0]
+        return context_of(fn)(**inputs)
 
     def masked(query: Tensor, key: Tensor, value: Tensor, dropout_p: float) -> Tensor:
         scores = query @ key.transpose(-1, -2) * case.size**-0.5

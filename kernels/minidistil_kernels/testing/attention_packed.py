@@ -1,13 +1,8 @@
 """The laws of packed attention: texts one after the other, without padding.
 
-    packed(query, key, value, cu_seqlens, max_seqlen, *, scale=None, dropout_p=0.0) -> context
-
-query, key, value and context are (N, H, K); text b is rows cu_seqlens[b] to cu_seqlens[b + 1].
-
-Not here: the padded form (`attention.py`).
+Not here: the padded form (`attention.py`), how both are called (`attention_form.py`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -18,11 +13,14 @@ from torch import Tensor
 
 from minidistil_kernels import reference
 from minidistil_kernels.testing import drawing
-from minidistil_kernels.testing.accuracy import assert_accurate, measure
+from minidistil_kernels.testing.accuracy import assert_accurate, measure, outputs_of
+from minidistil_kernels.testing.attention_form import QKV, Packed
+from minidistil_kernels.testing.common import (
+    assert_inputs_stay,
+    assert_repeatable,
+    assert_same_form,
+)
 from minidistil_kernels.testing.report import Law
-
-Packed = Callable[..., Tensor]
-QKV = ("query", "key", "value")
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Case:
     heads: int = 2
     width: int = 64
     dtype: torch.dtype = torch.float32
+    scale: float | None = None
     seed: int = 0
 
     def inputs(self) -> dict[str, Any]:
@@ -44,6 +43,7 @@ class Case:
         } | {
             "cu_seqlens": torch.tensor(ends, dtype=torch.int32, device=drawing.DEVICE),
             "max_seqlen": max(self.lengths),
+            "scale": self.scale,
         }
 
 
@@ -54,21 +54,34 @@ CASES = st.builds(
     heads=st.integers(1, 2),
     width=st.sampled_from([16, 32, 40, 64, 80, 128]),
     dtype=drawing.DTYPES,
+    scale=st.sampled_from([None, 0.1]),
     seed=drawing.SEEDS,
 )
 
 
+def exact(query: Tensor, key: Tensor, value: Tensor, **rest: Any) -> Tensor:
+    """The specification; one function serves both forms."""
+    return outputs_of(reference.attention(query, key, value, **rest))[0]
+
+
 def accurate(fn: Packed, case: Case) -> None:
     """Packed equals the reference text by text, forward and backward."""
-
-    def exact(query: Tensor, key: Tensor, value: Tensor, **rest: Any) -> Tensor:
-        return reference.attention(query, key, value, **rest)
-
     assert_accurate(measure(fn, exact, exact, case.inputs(), QKV))
 
 
+def same_form(fn: Packed, case: Case) -> None:
+    """Packed returns the context alone, with the shape and dtype of the query."""
+    inputs = case.inputs()
+    assert_same_form(fn(**inputs), inputs["query"])
+
+
+def inputs_stay(fn: Packed, case: Case) -> None:
+    """Packed leaves its inputs as they are, forward and backward."""
+    assert_inputs_stay(fn, case.inputs(), QKV)
+
+
 def texts_are_apart(fn: Packed, case: Case) -> None:
-    """Packed texts do not see each other."""
+    """Packed texts do not see each other: changing the last changes no bit of the others."""
     inputs = case.inputs()
     last = sum(case.lengths[:-1])
     before = fn(**inputs)
@@ -87,15 +100,25 @@ def longest_is_a_bound(fn: Packed, case: Case) -> None:
 def any_stride(fn: Packed, case: Case) -> None:
     """Tokens and heads may lie in memory in any order, with gaps; the last axis has stride 1."""
     inputs = case.inputs()
-    expected = fn(**inputs)
     for name in QKV:
         inputs[name] = drawing.strided(inputs[name].transpose(0, 1)).transpose(0, 1)
-    assert torch.equal(fn(**inputs), expected), "another layout gives another result"
+    assert_accurate(measure(fn, exact, exact, inputs, QKV))
+
+
+def repeatable(fn: Packed, case: Case) -> None:
+    """The same packed call gives the same bits, forward and backward."""
+    assert_repeatable(fn, case.inputs(), QKV)
 
 
 PACKED_LAWS = [
-    Law(accurate, CASES),
-    Law(texts_are_apart, CASES),
-    Law(longest_is_a_bound, CASES),
-    Law(any_stride, CASES),
+    Law(check, CASES)
+    for check in (
+        accurate,
+        same_form,
+        inputs_stay,
+        texts_are_apart,
+        longest_is_a_bound,
+        any_stride,
+        repeatable,
+    )
 ]

@@ -7,6 +7,7 @@ Hypothesis draws cases, and when one fails looks for the smallest that still fai
 Not here: the laws themselves (one file an operation) and how errors are measured (`accuracy.py`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,10 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
-from minidistil_kernels.testing.accuracy import Errors
+from minidistil_kernels.testing.accuracy import Errors, assert_accurate
+
+# Somebody's function can raise anything at all. A law raises AssertionError.
+FAILURES = (Exception, SystemExit)
 
 SETTINGS = settings(
     derandomize=True,  # the same cases in every run
@@ -50,21 +54,24 @@ class Law:
 
         Whatever `fn` raises counts as a failure, since `fn` is anybody's.
         """
-        tried: list[Any] = []
+        failures: list[Result] = []
 
         @settings(SETTINGS, max_examples=examples)
         @given(case=self.cases)
         def trial(case: Any) -> None:
-            tried.append(case)
-            self.check(fn, case)
+            try:
+                self.check(fn, case)
+            except FAILURES as error:
+                failures.append(Result.failed(self.sentence, case, error))
+                raise
 
         try:
             trial()
-        except Exception as error:  # anything at all can come out of somebody's function
-            # Hypothesis runs the smallest failing case last.
-            reason = f"{type(error).__name__}: {error}"
-            return Result(self.sentence, False, repr(tried[-1]), reason)
-        return Result(self.sentence, True)
+        except FAILURES:
+            if not failures:  # Hypothesis itself gave up
+                raise
+        # The smallest failing case comes last. A function that fails only at times fails, too.
+        return failures[-1] if failures else Result(self.sentence, True)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,11 @@ class Result:
     holds: bool
     smallest_case: str | None = None
     reason: str | None = None
+
+    @classmethod
+    def failed(cls, sentence: str, case: Any, error: BaseException) -> "Result":
+        """The outcome of a law that raised `error` on `case`."""
+        return cls(sentence, False, repr(case), f"{type(error).__name__}: {error}")
 
     def __str__(self) -> str:
         if self.holds:
@@ -97,8 +109,12 @@ class Report:
         return all(result.holds for result in self.results)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, for JSON."""
-        return {"holds": self.holds} | asdict(self)
+        """The report as plain values. JSON has no NaN or infinity: such an error is None."""
+        errors = [
+            asdict(error) | {"yours": error.yours if math.isfinite(error.yours) else None}
+            for error in self.errors
+        ]
+        return {"holds": self.holds} | asdict(self) | {"errors": errors}
 
     def __str__(self) -> str:
         held = sum(result.holds for result in self.results)
@@ -113,13 +129,30 @@ def try_laws(
     name: str,
     fn: Callable[..., Any],
     laws: Sequence[Law],
-    measure: Callable[[Callable[..., Any]], list[Errors]],
+    measure: Callable[[Callable[..., Any], Any], list[Errors]],
+    typical: Sequence[Any],
     examples: int,
 ) -> Report:
-    """Try every law on `fn`; measure its errors where it can run at all."""
+    """Try every law on `fn`, then hold its errors on typical cases, larger than random ones.
+
+    Args:
+        name: The operation's.
+        fn: Anybody's function.
+        laws: What it must obey.
+        measure: `measure(fn, case)` gives its errors on one case.
+        typical: Cases of the size that the operation meets in a model.
+        examples: Random cases a law.
+    """
     results = [law.try_on(fn, examples) for law in laws]
-    try:
-        errors = measure(fn)
-    except Exception:  # already reported by the laws, with a smaller case
-        errors = []
-    return Report(f"{name}({getattr(fn, '__name__', fn)})", results, errors)
+    errors: list[Errors] = []
+    typically = Result("Equals the reference, forward and backward, at a typical size", True)
+    for case in typical:
+        try:
+            measured = measure(fn, case)
+            errors.extend(measured)
+            assert_accurate(measured)
+        except FAILURES as error:
+            if typically.holds:  # the first failure is shown
+                typically = Result.failed(typically.sentence, case, error)
+    report_name = f"{name}({getattr(fn, '__name__', fn)})"
+    return Report(report_name, [*results, typically], errors)

@@ -26,6 +26,14 @@ def gather_kernel(x_ptr, index_ptr, y_ptr, N, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def copy_where_kernel(x_ptr, mask_ptr, y_ptr, BLOCK: tl.constexpr):
+    """y[i] = x[i] where the mask is True."""
+    offs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    keep = tl.load(mask_ptr + offs)
+    tl.store(y_ptr + offs, tl.load(x_ptr + offs, mask=keep), mask=keep)
+
+
+@triton.jit
 def copy_corner_kernel(x_ptr, y_ptr, stride_x0, stride_x1, BLOCK: tl.constexpr):
     """The first BLOCK rows and columns of x, of any strides."""
     rows, columns = tl.arange(0, BLOCK)[:, None], tl.arange(0, BLOCK)[None, :]
@@ -89,12 +97,16 @@ def test_every_element_is_read_once_and_written_once():
         assert (elements(boxes, (6, 20)) == 1).all()
 
 
-def test_a_masked_element_is_not_read():
-    mask = torch.rand(5, 20) > 0.4
+def test_a_masked_element_is_not_touched():
+    mask = torch.rand(5, 16) > 0.4
     with trace() as t:
-        softmax(torch.randn(5, 20), mask)
-    read = [box for e in only_launch(t).events if e.operand == "x_ptr" for box in e.boxes]
-    np.testing.assert_array_equal(elements(read, (5, 20)), mask)
+        copy_where_kernel[(5,)](torch.randn(5, 16), mask, torch.empty(5, 16), BLOCK=16)
+    for name in ("x_ptr", "y_ptr"):
+        events = [e for e in only_launch(t).events if e.operand == name]
+        boxes = [box for e in events for box in e.boxes]
+        np.testing.assert_array_equal(elements(boxes, (5, 16)), mask)
+        masked = np.concatenate([elements(e.masked, (1, 16)) for e in events])
+        np.testing.assert_array_equal(masked, ~mask)
 
 
 def test_lines_are_those_of_the_file():

@@ -1,0 +1,371 @@
+"""The attention kernel: what is its own. Its laws are tried in `tests/ops/test_triton_attention.py`.
+
+Two texts, of 40 and 23 tokens, are one batch here, padded or packed; width 40 is no power of two.
+"""
+
+import math
+from importlib import import_module
+
+import pytest
+import torch
+
+from minidistil_kernels import attention, interpreter, reference
+from minidistil_kernels.attention_forward import Tile, forward_tile
+from minidistil_kernels.lab import meter
+from minidistil_kernels.testing import drawing
+from minidistil_kernels.testing.accuracy import assert_accurate, measure
+from tests.kernels.operators import assert_integrates
+
+QKV = ("query", "key", "value")
+LENGTHS = (40, 23)
+FORMS = ["padded", "packed"]
+# The package's function has the name of this module, and hides it.
+module = import_module("minidistil_kernels.attention")
+
+
+def batch(form, heads=2, width=40, dtype=torch.float32):
+    """The two texts, padded with a key mask, or packed."""
+    shape = (len(LENGTHS), heads, max(LENGTHS), width)
+    inputs = {name: drawing.normal(i, shape, dtype) for i, name in enumerate(QKV)}
+    if form == "padded":
+        lengths = torch.tensor(LENGTHS, device=drawing.DEVICE)
+        return inputs | {"key_mask": torch.arange(40, device=drawing.DEVICE) < lengths[:, None]}
+    ends = torch.tensor([0, LENGTHS[0], sum(LENGTHS)], dtype=torch.int32, device=drawing.DEVICE)
+    return {name: pack(x) for name, x in inputs.items()} | {"cu_seqlens": ends, "max_seqlen": 40}
+
+
+def pack(x):
+    """(B, H, S, ...) to (N, H, ...): the tokens of the texts, without padding."""
+    return torch.cat([x[b, :, :length].transpose(0, 1) for b, length in enumerate(LENGTHS)])
+
+
+def accurate(inputs):
+    """Hold context and gradients to the rule, with the twin as PyTorch's own."""
+    assert_accurate(measure(attention, reference.attention, reference.attention, inputs, QKV))
+
+
+def gradients(context, inputs):
+    """Those of a fixed projection of the context."""
+    upstream = drawing.normal(7, context.shape, context.dtype)
+    return torch.autograd.grad(context, [inputs[name] for name in QKV], upstream)
+
+
+def test_worked_example():
+    """Scores (0, ln 3) have exponentials (1, 3), weights (1/4, 3/4) and the lse ln 4.
+
+    Of the values 0 and 4 that makes 3. With the second key masked: value 0 and lse ln 1 = 0.
+    """
+    query, key, value = (torch.zeros(1, 1, 2, 16, device=drawing.DEVICE) for _ in range(3))
+    query[..., 0] = 1.0
+    key[..., 1, 0] = math.log(3)
+    value[..., 1, :] = 4.0
+    context, lse = attention(query, key, value, scale=1.0, return_lse=True)
+    torch.testing.assert_close(context, torch.full_like(context, 3.0))
+    torch.testing.assert_close(lse, torch.full_like(lse, math.log(4)))
+    mask = torch.tensor([[True, False]], device=drawing.DEVICE)
+    context, lse = attention(query, key, value, mask, scale=1.0, return_lse=True)
+    assert (context == 0).all() and (lse == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("form", FORMS)
+def test_accurate(form, dtype):
+    accurate(batch(form, dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("form", FORMS)
+def test_lse(form, dtype):
+    """log sum_j e^(score_j): float32, the scale included and dropout not, and no gradient."""
+    inputs = batch(form, dtype=dtype)
+    wide = inputs | {name: inputs[name].double() for name in QKV}
+    inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+    context, lse = attention(**inputs, scale=0.7, return_lse=True)
+    expected = reference.attention(**wide, scale=0.7, return_lse=True)[1]
+    torch.testing.assert_close(lse, expected.float(), atol=1e-5, rtol=1e-5)
+    assert lse.dtype == torch.float32
+    assert context.requires_grad and not lse.requires_grad
+    dropped = attention(**inputs, scale=0.7, dropout_p=0.5, return_lse=True)[1]
+    assert torch.equal(dropped, lse)
+
+
+def test_lse_of_an_empty_query():
+    inputs = batch("padded")
+    inputs["key_mask"][1] = False
+    lse = attention(**inputs, return_lse=True)[1]
+    assert (lse[1] == -torch.inf).all() and lse[0].isfinite().all()
+
+
+def test_no_query_has_a_key():
+    inputs = batch("padded")
+    inputs["key_mask"][1] = False
+    inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+    context = attention(**inputs)
+    assert (context[1] == 0).all()
+    for gradient in gradients(context, inputs):
+        assert (gradient[1] == 0).all() and gradient[0].isfinite().all()
+
+
+def dropped(fn, form, seed):
+    """Where `fn` drops a weight: with the identity as value the context *is* the weights."""
+    inputs = batch(form)
+    unit = torch.eye(40, device=drawing.DEVICE).expand(len(LENGTHS), 2, 40, 40)
+    inputs["value"] = unit.contiguous() if form == "padded" else pack(unit)
+    return fn(**inputs, dropout_p=0.4, seed=seed) == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("seed", [0, 2**31 - 1])
+def test_dropout_spares_the_weights_of_the_specification(form, seed):
+    """Padded and packed alike, forward and backward."""
+    ours = dropped(attention, form, seed)
+    assert torch.equal(ours, dropped(reference.attention, form, seed))
+    if form == "packed":
+        assert torch.equal(ours, pack(dropped(attention, "padded", seed)))
+    accurate(batch(form) | {"dropout_p": 0.4, "seed": seed})
+
+
+def test_the_seed_is_a_number_or_a_tensor():
+    inputs = batch("padded")
+    as_number = attention(**inputs, dropout_p=0.4, seed=5)
+    as_tensor = torch.tensor([5], device=drawing.DEVICE)
+    assert torch.equal(attention(**inputs, dropout_p=0.4, seed=as_tensor), as_number)
+    assert not torch.equal(attention(**inputs, dropout_p=0.4, seed=6), as_number)
+    assert torch.equal(attention(**inputs, dropout_p=0.0, seed=5), attention(**inputs))
+
+
+def test_everything_dropped():
+    inputs = batch("padded")
+    inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+    context = attention(**inputs, dropout_p=1.0)
+    assert (context == 0).all()
+    assert all((gradient == 0).all() for gradient in gradients(context, inputs))
+
+
+@pytest.mark.parametrize("tile", [(16, 16), (16, 64), (64, 16)])
+@pytest.mark.parametrize("form", FORMS)
+def test_tiles_do_not_matter(form, tile, monkeypatch):
+    usual = dropped(attention, form, 3)
+    for name in ("forward_tile", "backward_tile"):
+        monkeypatch.setattr(module, name, lambda *_: Tile(*tile, 4, 2))
+    assert torch.equal(dropped(attention, form, 3), usual)
+    accurate(batch(form) | {"dropout_p": 0.4, "seed": 3})
+
+
+@pytest.mark.skipif(not interpreter.INTERPRETING, reason="the meter listens to the interpreter")
+@pytest.mark.parametrize("form", ["unmasked", "padded", "packed"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_traffic(form, dtype):
+    """The bytes that the top of `attention_forward.py` states; packed, text by text."""
+    H, K, e = 2, 40, dtype.itemsize
+    tile = forward_tile(dtype, K)
+    inputs = batch("packed" if form == "packed" else "padded", H, K, dtype)
+    if form == "unmasked":
+        del inputs["key_mask"]
+    expected = 0
+    for length in LENGTHS:
+        S = length if form == "packed" else 40
+        T, keys = -(-S // tile.BLOCK_M), -(-S // tile.BLOCK_N) * tile.BLOCK_N
+        values = length if form == "padded" else keys
+        expected += H * (T * tile.BLOCK_M + S + T * keys + T * values) * K * e + H * S * 4
+        expected += H * T * keys if form == "padded" else 0
+    with meter() as m:
+        attention(**inputs)
+    # Packed, every program also reads where its text begins and ends, two int32.
+    ends = m.total.programs * 8 if form == "packed" else 0
+    assert m.total.requested == expected + ends
+    assert m.total.requested <= 1.05 * expected
+
+
+@pytest.mark.skipif(not interpreter.INTERPRETING, reason="the meter listens to the interpreter")
+def test_backward_traffic():
+    """The bytes that the top of `attention_backward.py` states, padded to whole tiles."""
+    S, K, tiles = 40, 40, 2
+    query, key, value = (drawing.normal(i, (1, 1, S, K)).requires_grad_() for i in range(3))
+    context = attention(query, key, value)
+    with meter() as m:
+        context.backward(torch.ones_like(context))
+    whole = tiles * 32  # rows of whole tiles: past the end the last row is read again
+    dquery = m.kernels["attention_dquery_kernel"].requested
+    assert dquery == (4 * S + 2 * tiles * whole) * K * 4 + 2 * S * 4
+    dkey_dvalue = m.kernels["attention_dkey_dvalue_kernel"].requested
+    assert dkey_dvalue == (2 * whole + 2 * S + 2 * tiles * whole) * K * 4 + tiles * (S + whole) * 4
+
+
+def test_heads_merge_by_a_view():
+    """The memory of the context is (B, S, H, K), in which the heads of a token are neighbours."""
+    context = attention(**batch("padded"))
+    assert context.shape == (2, 2, 40, 40)
+    assert context.transpose(1, 2).is_contiguous()
+    assert attention(**batch("packed")).is_contiguous()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_operator(form):
+    inputs = batch(form, width=16)
+    inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+    assert_integrates(attention, inputs)
+
+
+def test_operator_with_dropout():
+    """The seed a tensor, as the model draws it."""
+    inputs = batch("padded", width=16)
+    inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+    seed = torch.tensor([5], device=drawing.DEVICE)
+    assert_integrates(attention, inputs | {"dropout_p": 0.4, "seed": seed, "return_lse": True})
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 5, 16), (2, 0, 5, 16), (2, 2, 0, 16)])
+def test_nothing_to_do(shape):
+    query = drawing.normal(0, shape).requires_grad_()
+    mask = torch.ones(shape[0], shape[2], dtype=torch.bool, device=drawing.DEVICE)
+    context, lse = attention(query, query, query, mask, return_lse=True)
+    assert context.shape == shape and lse.shape == shape[:3]
+    context.sum().backward()
+    assert query.grad.shape == shape
+
+
+@pytest.mark.parametrize("max_seqlen", [None, 0, 4])
+@pytest.mark.parametrize("ends", [[0], [0, 0], [0, 0, 0]])
+def test_nothing_packed(ends, max_seqlen):
+    query = drawing.normal(0, (0, 2, 16)).requires_grad_()
+    cu_seqlens = torch.tensor(ends, dtype=torch.int32, device=drawing.DEVICE)
+    context, lse = attention(
+        query, query, query, cu_seqlens=cu_seqlens, max_seqlen=max_seqlen, return_lse=True
+    )
+    assert context.shape == (0, 2, 16) and lse.shape == (0, 2)
+    context.sum().backward()
+    assert query.grad.shape == (0, 2, 16)
+
+
+def test_texts_without_tokens():
+    """Between, before and after others; the longest is found where it is not told."""
+    ends = torch.tensor([0, 0, 3, 3, 5, 5], dtype=torch.int32, device=drawing.DEVICE)
+    inputs = {name: drawing.normal(i, (5, 2, 16)) for i, name in enumerate(QKV)}
+    accurate(inputs | {"cu_seqlens": ends})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_bits_every_time(form):
+    inputs = batch(form) | {"dropout_p": 0.4, "seed": 3}
+    inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+    first, second = attention(**inputs), attention(**inputs)
+    assert torch.equal(first, second)
+    for a, b in zip(gradients(first, inputs), gradients(second, inputs), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_what_stands_at_a_masked_key_reaches_nothing(poison):
+    results = []
+    for filler in (0.0, poison):
+        inputs = batch("padded")
+        hidden = ~inputs["key_mask"][:, None, :, None]
+        inputs |= {name: inputs[name].masked_fill(hidden, filler) for name in ("key", "value")}
+        inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+        context = attention(**inputs)
+        results.append([context, *gradients(context, inputs)])
+    for clean, poisoned in zip(*results, strict=True):
+        assert torch.equal(clean, poisoned)
+    for gradient in results[1][2:]:
+        assert (gradient.masked_select(hidden) == 0).all()
+
+
+@pytest.mark.parametrize("name", QKV)
+def test_rows_too_far_apart(name):
+    """A stride of 2^31, which one row can have without as much memory."""
+    inputs = dict.fromkeys(QKV, torch.zeros(1, 1, 1, 16, device=drawing.DEVICE))
+    far = inputs[name].as_strided((1, 1, 1, 16), (2**31, 2**31, 2**31, 1))
+    with pytest.raises(ValueError, match=r"1 rows of stride 2147483648.*\.contiguous\(\)"):
+        attention(**inputs | {name: far})
+
+
+def ends(*numbers, dtype=torch.int32):
+    return torch.tensor(numbers, dtype=dtype, device=drawing.DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"query": torch.zeros(2, 2, 5, 16, dtype=torch.float64)},
+            r"query is torch.float64.*refer",
+        ),
+        ({"key": torch.zeros(2, 2, 5, 16, dtype=torch.float16)}, "key is torch.float16, but query"),
+        ({"value": torch.zeros(2, 2, 5, 16, device="meta")}, "value is on meta, but query on"),
+        ({"query": torch.zeros(2, 5, 16)}, r"query has shape \(2, 5, 16\).*without cu_seqlens"),
+        ({"key": torch.zeros(2, 2, 6, 16)}, r"key has shape \(2, 2, 6, 16\), expected \(2, 2, 5"),
+        ({"value": torch.zeros(2, 2, 5, 32)}, r"value has shape \(2, 2, 5, 32\)"),
+        ({"key": torch.zeros(2, 2, 16, 5).mT}, r"key has stride 5, not 1; pass key.contiguous\(\)"),
+        ({"key_mask": torch.ones(2, 5)}, "key_mask is torch.float32; pass booleans"),
+        ({"key_mask": torch.ones(2, 1, 1, 5).bool()}, r"key_mask has shape \(2, 1, 1, 5\)"),
+        ({"key_mask": torch.ones(2, 4).bool()}, r"shape \(2, 4\), expected \(2, 5\)"),
+        ({"key_mask": torch.ones(2, 5, device="meta").bool()}, "key_mask is on meta"),
+        ({"max_seqlen": 5}, "max_seqlen is 5, but cu_seqlens is None"),
+        ({"cu_seqlens": ends(0, 5)}, r"expected \(N, H, K\) with cu_seqlens"),
+        ({"scale": 0.0}, "scale is 0.0, expected more than 0"),
+        ({"scale": -0.5}, "negate query"),
+        ({"scale": math.nan}, "scale is nan"),
+        ({"dropout_p": 1.5}, "dropout_p is 1.5, expected 0 to 1"),
+        ({"dropout_p": -0.1}, "dropout_p is -0.1"),
+        ({"dropout_p": math.nan}, "dropout_p is nan"),
+        ({"seed": -1}, r"seed is -1, expected 0 to 2\*\*31 - 1"),
+        ({"seed": 2**31}, "seed is 2147483648"),
+        ({"seed": ends(1)}, "seed is torch.int32, expected int64"),
+        ({"seed": ends(1, 2, dtype=torch.int64)}, r"seed has shape \(2,\), expected \(1,\)"),
+        ({"seed": torch.ones(1, dtype=torch.int64, device="meta")}, "seed is on meta"),
+    ],
+)
+def test_errors(change, message):
+    inputs = dict.fromkeys(QKV, torch.zeros(2, 2, 5, 16)) | change
+    inputs = {k: on_device(v) for k, v in inputs.items()}
+    with pytest.raises(ValueError, match=message):
+        attention(**inputs)
+
+
+def on_device(value):
+    moves = isinstance(value, torch.Tensor) and value.device.type != "meta"
+    return value.to(drawing.DEVICE) if moves else value
+
+
+@pytest.mark.parametrize("width", [8, 15, 129, 136])
+def test_head_widths_out_of_range(width):
+    query = drawing.normal(0, (1, 1, 3, width))
+    message = f"head width is {width}; the kernels serve 16 to 128.*reference.attention serves any"
+    with pytest.raises(ValueError, match=message):
+        attention(query, query, query)
+
+
+ON_CPU = pytest.mark.skipif(drawing.DEVICE != "cpu", reason="on a GPU no values are looked at")
+
+
+@pytest.mark.parametrize(
+    ("cu_seqlens", "more", "message"),
+    [
+        (ends(0, 3, 5), {"key_mask": torch.ones(2, 3).bool()}, "exclude each other"),
+        (ends(0, 3, 5, dtype=torch.int64), {}, r"must be int32.*not torch.int64 of shape \(3,\)"),
+        (ends(0, 5)[None], {}, r"not torch.int32 of shape \(1, 2\)"),
+        (ends(), {}, r"of shape \(0,\)"),
+        (torch.zeros(2, dtype=torch.int32, device="meta"), {}, "cu_seqlens is on meta"),
+        pytest.param(ends(1, 5), {}, r"rise from 0 to the 5 tokens.*\[1, 5\]", marks=ON_CPU),
+        pytest.param(ends(0, 4), {}, r"\[0, 4\]", marks=ON_CPU),
+        pytest.param(ends(0, 4, 3, 5), {}, r"\[0, 4, 3, 5\]", marks=ON_CPU),
+        pytest.param(ends(0, 4), {"max_seqlen": 5}, r"\[0, 4\]", marks=ON_CPU),
+        pytest.param(ends(0), {}, r"\[0\]", marks=ON_CPU),
+        pytest.param(
+            ends(0, 4, 5), {"max_seqlen": 3}, "max_seqlen is 3.*longest sequence has 4",
+            marks=ON_CPU,
+        ),
+    ],
+)  # fmt: skip
+def test_errors_of_packing(cu_seqlens, more, message):
+    query = drawing.normal(0, (5, 2, 16))
+    with pytest.raises(ValueError, match=message):
+        attention(query, query, query, cu_seqlens=cu_seqlens, **more)
+
+
+def test_the_cpu_without_the_interpreter(monkeypatch):
+    monkeypatch.setattr(interpreter, "INTERPRETING", False)
+    query = torch.zeros(1, 1, 3, 16)
+    with pytest.raises(ValueError, match="set TRITON_INTERPRET=1 in the environment before Python"):
+        attention(query, query, query)
