@@ -30,6 +30,7 @@ from minidistil_kernels.attention_backward import (
 )
 
 torch.manual_seed(0)
+B, H, S, K = 1, 2, 100, 64
 
 # %% [markdown]
 # ## 1. The derivation
@@ -78,7 +79,6 @@ def backward(q, k, v, c, lse, dc):
     return dz @ k * scale, dz.mT @ q * scale, dv
 
 
-B, H, S, K = 1, 2, 100, 64
 q, k, v = (x.requires_grad_() for x in torch.randn(3, B, H, S, K, dtype=torch.float64))
 dc = torch.randn(B, H, S, K, dtype=torch.float64)
 c, lse = forward(q, k, v)

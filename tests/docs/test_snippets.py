@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 SNIPPETS = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 PAGES = [
     path.relative_to(ROOT).as_posix()
-    for path in [*ROOT.glob("README.md"), *sorted(ROOT.glob("docs/**/*.md"))]
+    for path in [
+        ROOT / "README.md",
+        ROOT / "kernels" / "README.md",
+        *sorted(ROOT.glob("docs/**/*.md")),
+    ]
     if "```python" in path.read_text(encoding="utf-8")
 ]
 

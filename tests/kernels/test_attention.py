@@ -1,4 +1,4 @@
-"""The attention kernel: what is its own. Its laws are tried in `tests/ops/test_triton_attention.py`.
+"""The attention kernel: what is its own. Its laws are in `tests/ops/test_triton_attention.py`.
 
 Two texts, of 40 and 23 tokens, are one batch here, padded or packed; width 40 is no power of two.
 """
@@ -96,7 +96,7 @@ def test_lse_of_an_empty_query():
     assert (lse[1] == -torch.inf).all() and lse[0].isfinite().all()
 
 
-def test_no_query_has_a_key():
+def test_a_text_without_keys():
     inputs = batch("padded")
     inputs["key_mask"][1] = False
     inputs |= {name: inputs[name].requires_grad_() for name in QKV}
@@ -202,17 +202,13 @@ def test_heads_merge_by_a_view():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_operator(form):
+    """Packed, the longest text is told; padded, the seed is a tensor, as the model draws it."""
     inputs = batch(form, width=16)
     inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+    if form == "padded":
+        seed = torch.tensor([5], device=drawing.DEVICE)
+        inputs |= {"dropout_p": 0.4, "seed": seed, "return_lse": True}
     assert_integrates(attention, inputs)
-
-
-def test_operator_with_dropout():
-    """The seed a tensor, as the model draws it."""
-    inputs = batch("padded", width=16)
-    inputs |= {name: inputs[name].requires_grad_() for name in QKV}
-    seed = torch.tensor([5], device=drawing.DEVICE)
-    assert_integrates(attention, inputs | {"dropout_p": 0.4, "seed": seed, "return_lse": True})
 
 
 @pytest.mark.parametrize("shape", [(0, 2, 5, 16), (2, 0, 5, 16), (2, 2, 0, 16)])
@@ -255,6 +251,8 @@ def test_the_same_bits_every_time(form):
         assert torch.equal(a, b)
 
 
+# inf - inf in the score of a masked key; what comes of it is replaced by -inf.
+@pytest.mark.filterwarnings("ignore:invalid value encountered in matmul:RuntimeWarning")
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
 def test_what_stands_at_a_masked_key_reaches_nothing(poison):
     results = []
@@ -269,6 +267,29 @@ def test_what_stands_at_a_masked_key_reaches_nothing(poison):
         assert torch.equal(clean, poisoned)
     for gradient in results[1][2:]:
         assert (gradient.masked_select(hidden) == 0).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_inputs_may_lie_anywhere_in_memory(form):
+    """No two alike, so that the strides of one do not serve for another."""
+    inputs = batch(form)
+    inputs["query"] = drawing.strided(inputs["query"].transpose(-3, -2)).transpose(-3, -2)
+    inputs["key"] = drawing.strided(inputs["key"])
+    inputs["value"] = inputs["value"].transpose(-3, -2).contiguous().transpose(-3, -2)
+    accurate(inputs)
+
+
+def test_the_gradient_may_lie_anywhere_in_memory():
+    """As the model sends it back, (B, S, H, K), with gaps, or with no axis of stride 1."""
+    inputs = batch("padded")
+    leaves = [inputs[name].requires_grad_() for name in QKV]
+    context = attention(**inputs)
+    upstream = drawing.normal(7, context.shape)
+    expected = torch.autograd.grad(context, leaves, upstream, retain_graph=True)
+    merged = upstream.transpose(1, 2).contiguous().transpose(1, 2)
+    for same in (merged, drawing.strided(upstream), upstream.mT.contiguous().mT):
+        actual = torch.autograd.grad(context, leaves, same, retain_graph=True)
+        assert all(map(torch.equal, actual, expected))
 
 
 @pytest.mark.parametrize("name", QKV)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from minidistil_kernels import linear_cross_entropy
+from minidistil_kernels import linear_cross_entropy, reference
 from minidistil_kernels.testing import cross_entropy as laws
+from minidistil_kernels.testing.accuracy import assert_accurate, measure
 from tests.kernels.operators import assert_integrates
 
 
@@ -12,6 +13,15 @@ from tests.kernels.operators import assert_integrates
 def test_law(law, examples):
     result = law.try_on(linear_cross_entropy, examples)
     assert result.holds, result
+
+
+def test_more_columns_than_a_slice():
+    """4,500 logits a row: two slices forward, two chunks backward, the last of each ragged."""
+    inputs = laws.LinearCase(rows=5, classes=4500, width=16).inputs()
+    inputs["labels"][0] = 4499
+    names = ["hidden", "weight", "bias"]
+    twin = reference.linear_cross_entropy
+    assert_accurate(measure(linear_cross_entropy, twin, twin, inputs, names))
 
 
 def test_operator():

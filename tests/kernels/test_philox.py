@@ -1,4 +1,4 @@
-"""The twin of Triton's random numbers: bit for bit theirs, and those that Philox's authors print."""
+"""The twin of Triton's random numbers: bit for bit theirs, and Philox's published ones."""
 
 from itertools import product
 

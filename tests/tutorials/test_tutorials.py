@@ -34,6 +34,7 @@ def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str
         "HF_HUB_OFFLINE": "1",
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": str(folder / "matplotlib"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
     }
     command = [sys.executable, *map(str, arguments)]
     work = folder / "work"

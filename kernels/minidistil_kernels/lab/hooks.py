@@ -10,11 +10,16 @@ make of it (`meter.py`, `memory.py`), and kernels that were compiled.
 """
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import numpy as np
+import triton
 from triton.runtime import interpreter as triton_interpreter
 from triton.runtime.errors import InterpreterError
 from triton.runtime.interpreter import (
@@ -31,6 +36,7 @@ from minidistil_kernels.lab.events import RUNNING, KernelError, Launch, Observer
 
 T = TypeVar("T", bound=Observer)
 
+_NO_KERNELS = tuple(f"{Path(file).parent}{os.sep}" for file in (triton.__file__, __file__))
 _observers: list[Observer] = []
 _undo: list[Callable[[], None]] = []
 
@@ -57,6 +63,19 @@ def observe(observer: T) -> Iterator[T]:
         if not _observers:
             while _undo:
                 _undo.pop()()
+
+
+def kernel_frames() -> Iterator[FrameType]:
+    """The stack without Triton's frames and the lab's, innermost first.
+
+    Called while an observer is told of something, the first is the line of the kernel, or of a
+    device function it called, that does it.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame:
+        if not frame.f_code.co_filename.startswith(_NO_KERNELS):
+            yield frame
+        frame = frame.f_back
 
 
 def _launch(original: Callable[..., None], executor: Any, *args: Any, **kwargs: Any) -> None:

@@ -21,21 +21,16 @@ Not here: what compiled kernels do; the order that locks and barriers of a kerne
 kernel that has them needs `races=False`); a race whose two programs never ran with these inputs.
 """
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import numpy as np
-import triton
 from torch import Tensor
 
 from minidistil_kernels.lab.cells import Cells
 from minidistil_kernels.lab.events import Access, Argument, KernelError, Kind, Launch, Observer
-from minidistil_kernels.lab.hooks import observe
+from minidistil_kernels.lab.hooks import kernel_frames, observe
 
-_NO_KERNELS = tuple(f"{Path(file).parent}{os.sep}" for file in (triton.__file__, __file__))
 _VERB: dict[Kind, str] = {
     "load": "loads",
     "store": "stores",
@@ -202,8 +197,6 @@ def _place(launch: Launch) -> str:
     The line is the innermost one on the stack that is neither Triton's nor the lab's: the kernel's,
     or that of a device function it called.
     """
-    frame = sys._getframe()
-    while frame.f_back and frame.f_code.co_filename.startswith(_NO_KERNELS):
-        frame = frame.f_back
+    frame = next(kernel_frames())
     place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
     return f"{launch.kernel} at {place}: program {launch.program}"

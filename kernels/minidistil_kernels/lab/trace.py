@@ -16,8 +16,6 @@ Not here: totals (`meter.py`), what is wrong with an access (`memory.py`), value
 
 import inspect
 import math
-import os
-import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,14 +25,11 @@ from types import CodeType
 from typing import Literal, NamedTuple
 
 import numpy as np
-import triton
 from torch import Tensor
 
 from minidistil_kernels.lab.events import Access, Argument, Kind, Launch, Observer, Work
-from minidistil_kernels.lab.hooks import observe
+from minidistil_kernels.lab.hooks import kernel_frames, observe
 from minidistil_kernels.lab.memory import Bounds
-
-_NO_KERNELS = tuple(f"{Path(file).parent}{os.sep}" for file in (triton.__file__, __file__))
 
 
 class Box(NamedTuple):
@@ -204,16 +199,13 @@ class _Recorder(Observer):
     def _lines(self, launch: Launch) -> tuple[Line, ...]:
         """The stack from the innermost function out to the kernel, turned around."""
         lines: list[Line] = []
-        frame = sys._getframe()
-        while frame:
+        for frame in kernel_frames():
             code = frame.f_code
-            if not code.co_filename.startswith(_NO_KERNELS):
-                if code not in self._functions:
-                    self._functions[code] = _function(code)
-                lines.insert(0, Line(self._functions[code], frame.f_lineno))
-                if code.co_name == launch.kernel:
-                    break
-            frame = frame.f_back
+            if code not in self._functions:
+                self._functions[code] = _function(code)
+            lines.insert(0, Line(self._functions[code], frame.f_lineno))
+            if code.co_name == launch.kernel:
+                break
         return tuple(lines)
 
 

@@ -20,18 +20,17 @@ Packed = Callable[..., Tensor]
 QKV = ("query", "key", "value")
 
 
+def pair_of(result: Any) -> tuple[Tensor, Tensor | None]:
+    """What `padded` returned: another form than (context, weights or None) is an AssertionError."""
+    parts = result if isinstance(result, tuple) else ()
+    kinds = ", ".join(type(part).__name__ for part in parts)
+    shown = f"({kinds})" if isinstance(result, tuple) else type(result).__name__
+    assert len(parts) == 2 and isinstance(parts[0], Tensor), (
+        f"returned {shown}, not (context, weights or None)"
+    )
+    return parts[0], parts[1]
+
+
 def context_of(padded: Padded) -> Callable[..., Tensor]:
-    """`padded` without the weights it may return; another form of result is an AssertionError."""
-
-    def call(**inputs: Any) -> Tensor:
-        result = padded(**inputs)
-        pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Tensor)
-        shown = (
-            f"({', '.join(type(part).__name__ for part in result)})"
-            if isinstance(result, tuple)
-            else type(result).__name__
-        )
-        assert pair, f"returned {shown}, not (context, weights or None)"
-        return result[0]
-
-    return call
+    """`padded` without the weights it may return."""
+    return lambda **inputs: pair_of(padded(**inputs))[0]

@@ -66,12 +66,12 @@ def adds_up(fn: Operation, case: Case) -> None:
 
 def nothing_left_to_learn(fn: Operation, case: Case) -> None:
     """A student equal to its teacher has divergence 0, and no gradient from it."""
-    inputs = case.inputs() | {"labels": None}
+    inputs: dict[str, Any] = case.inputs() | {"labels": None}
     inputs["student"] = inputs["teacher"].clone().requires_grad_()
     total, ce, mlm = fn(**inputs)
     # A sum over V of p (log p - log q), each rounded: |log p| reaches 2 x scale x 4 / T.
     slack = 10 * FLOOR[torch.float32] * case.temperature**2 * (1 + case.scale / case.temperature)
-    assert abs(ce) <= slack and mlm == 0, f"ce {float(ce)}, mlm {float(mlm)}"
+    assert abs(ce) <= slack and mlm == 0, f"ce {ce.item()}, mlm {mlm.item()}"
     (gradient,) = torch.autograd.grad(total, inputs["student"])
     assert (gradient.abs() <= 10 * FLOOR[torch.float32] * case.temperature).all(), (
         f"the gradient reaches {float(gradient.abs().max()):.1e}"

@@ -59,7 +59,7 @@ CASES = st.builds(
 
 def padding_learns_nothing(fn: Operation, case: Case) -> None:
     """The row of the padding token is read, but gets no gradient."""
-    inputs = case.inputs() | {"padding_idx": 0}
+    inputs: dict[str, Any] = case.inputs() | {"padding_idx": 0}
     inputs["input_ids"][0] = 0
     word = inputs["word"].requires_grad_()
     y = fn(**inputs)

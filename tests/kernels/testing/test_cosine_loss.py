@@ -1,0 +1,58 @@
+"""The laws of the cosine loss: the twin obeys them, and each notices what it is there for."""
+
+import pytest
+import torch.nn.functional as F
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import check_cosine_loss
+from minidistil_kernels.testing.cosine_loss import LAWS
+from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+
+TWIN = reference.cosine_loss
+
+
+def losses(student, teacher):
+    return 1 - F.cosine_similarity(student.float(), teacher.float(), dim=-1)
+
+
+def mean_of_all_tokens(student, teacher, mask):
+    return losses(student, teacher).masked_fill(~mask, 0.0).mean()
+
+
+def times_mask(student, teacher, mask):
+    """0 * NaN is NaN."""
+    return (losses(student, teacher) * mask).sum() / mask.sum().clamp(min=1)
+
+
+def mean_of_selected(student, teacher, mask):
+    """The mean of nothing is NaN."""
+    return losses(student, teacher)[mask].mean()
+
+
+def forgets_one_norm(student, teacher, mask):
+    student, teacher = student.float(), teacher.float()
+    cosines = (student * teacher).sum(-1) / teacher.square().sum(-1)
+    return (1 - cosines).masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+WRONG = {
+    "accurate": mean_of_all_tokens,
+    "same_form": wide(TWIN),
+    "inputs_stay": scratch(TWIN, "mask"),
+    "any_stride": gapless(TWIN, "student"),
+    "repeatable": noisy(TWIN),
+    "same_and_opposite": forgets_one_norm,
+    "masked_do_not_count": times_mask,
+    "nothing_counts": mean_of_selected,
+}
+
+
+def test_the_twin_obeys():
+    report = check_cosine_loss(TWIN, examples=5)
+    assert report.holds, report
+    assert len(report.errors) == 2 * 3  # loss and gradient in three dtypes
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
+def test_no_law_is_empty(law):
+    assert_notices(law, WRONG)

@@ -1,0 +1,70 @@
+"""The laws of the distillation loss: the twin obeys them, each notices what it is there for."""
+
+import pytest
+import torch.nn.functional as F
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import check_distillation_loss
+from minidistil_kernels.testing.distillation_loss import LAWS
+from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+
+TWIN = reference.distillation_loss
+
+
+def with_ce(divergence):
+    """The loss with another ce: T^2 / N times `divergence(log p, log q)`."""
+
+    def loss(student, teacher, labels=None, *, temperature=2.0, alpha_ce=5.0, alpha_mlm=2.0):
+        log_q = (student.float() / temperature).log_softmax(-1)
+        log_p = (teacher.float() / temperature).log_softmax(-1)
+        ce = temperature**2 * divergence(log_p, log_q) / len(student)
+        mlm = ce.new_zeros(()) if labels is None else reference.cross_entropy(student, labels)
+        return alpha_ce * ce + alpha_mlm * mlm, ce.detach(), mlm.detach()
+
+    return loss
+
+
+def kl(log_p, log_q):
+    """The right one, through which a gradient reaches the teacher."""
+    return F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+
+
+def of_probabilities(log_p, log_q):
+    """The logarithm of a probability that underflows: 0 * -inf."""
+    p, q = log_p.exp(), log_q.exp()
+    return (p * (p.log() - q.log())).sum()
+
+
+def forgets_the_weights(student, teacher, labels=None, *, temperature=2.0, **weights):
+    return TWIN(student, teacher, labels, temperature=temperature)
+
+
+def of_clean_students(student, *rest, **options):
+    return TWIN(student.nan_to_num(), *rest, **options)
+
+
+WRONG = {
+    "accurate": with_ce(lambda log_p, log_q: kl(log_q, log_p)),  # KL(student || teacher)
+    "same_form": wide(TWIN),
+    "inputs_stay": scratch(TWIN, "student"),
+    "any_stride": gapless(TWIN, "teacher"),
+    "repeatable": noisy(TWIN),
+    "adds_up": forgets_the_weights,
+    # The cross-entropy with soft labels: has the right gradient, but not the minimum 0.
+    "nothing_left_to_learn": with_ce(lambda log_p, log_q: -(log_p.exp() * log_q).sum()),
+    "never_negative": with_ce(lambda log_p, log_q: -kl(log_p, log_q)),
+    "extreme": with_ce(of_probabilities),
+    "nan_stays": of_clean_students,
+    "teacher_is_constant": with_ce(kl),
+}
+
+
+def test_the_twin_obeys():
+    report = check_distillation_loss(TWIN, examples=5)
+    assert report.holds, report
+    assert len(report.errors) == 4 * 3  # three losses and a gradient in three dtypes
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
+def test_no_law_is_empty(law):
+    assert_notices(law, WRONG)

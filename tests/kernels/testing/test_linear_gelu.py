@@ -1,0 +1,58 @@
+"""The laws of linear + GELU: the twin obeys them, and each notices what it is there for."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import check_linear_gelu
+from minidistil_kernels.testing.linear_gelu import LAWS
+from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+
+TWIN = reference.linear_gelu
+
+
+def tanh_gelu(x, weight, bias):
+    """The approximation of GPT-2, off by up to 5e-4."""
+    return F.gelu(F.linear(x, weight, bias), approximate="tanh")
+
+
+class Cubed(torch.autograd.Function):
+    """GELU, whose slope is computed with z^3: right forward, infinite * 0 backward."""
+
+    @staticmethod
+    def forward(ctx, z):
+        ctx.save_for_backward(z)
+        return F.gelu(z)
+
+    @staticmethod
+    def backward(ctx, dy):
+        (z,) = ctx.saved_tensors
+        density = torch.exp(-z.square() / 2)
+        return dy * (torch.special.ndtr(z.float()) + z**10 / z**9 * density / 2.5066283).to(z.dtype)
+
+
+def overflowing_slope(x, weight, bias):
+    return Cubed.apply(F.linear(x, weight, bias))
+
+
+WRONG = {
+    "accurate": tanh_gelu,
+    "same_form": wide(TWIN),
+    "inputs_stay": scratch(TWIN, "weight"),
+    "any_stride": gapless(TWIN, "x"),
+    "repeatable": noisy(TWIN),
+    "extreme": overflowing_slope,
+    "nan_stays": lambda x, weight, bias: TWIN(x.nan_to_num(), weight, bias),
+}
+
+
+def test_the_twin_obeys():
+    report = check_linear_gelu(TWIN, examples=5)
+    assert report.holds, report
+    assert len(report.errors) == 4 * 3  # result and three gradients in three dtypes
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
+def test_no_law_is_empty(law):
+    assert_notices(law, WRONG)

@@ -1,0 +1,62 @@
+"""The laws of softmax: the twin obeys them, and each notices what it is there for."""
+
+import math
+
+import pytest
+import torch
+
+from minidistil_kernels import reference
+from minidistil_kernels.testing import check_softmax
+from minidistil_kernels.testing.softmax import LAWS
+from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+
+TWIN = reference.softmax
+
+
+def without_maximum(x, mask=None):
+    e = x.exp() if mask is None else x.exp() * mask
+    return e / e.sum(-1, keepdim=True).clamp(min=1e-30)
+
+
+def one_maximum_for_all_rows(x, mask=None):
+    return without_maximum((x - x.max()).double(), mask).to(x.dtype)
+
+
+def infinite_mask(x, mask=None):
+    return x.softmax(-1) if mask is None else x.masked_fill(~mask, -torch.inf).softmax(-1)
+
+
+def finite_mask(x, mask=None):
+    return x.softmax(-1) if mask is None else x.masked_fill(~mask, -1e4).softmax(-1)
+
+
+WRONG = {
+    "accurate": lambda x, mask: TWIN(x * math.log(2), mask),  # 2^x
+    "same_form": wide(TWIN),
+    "inputs_stay": scratch(TWIN, "x"),
+    "any_stride": gapless(TWIN, "x"),
+    "repeatable": noisy(TWIN),
+    "sums_to_one": finite_mask,
+    "empty_row": infinite_mask,
+    "shift_invariant": without_maximum,
+    "extreme": without_maximum,
+    "nan_stays": one_maximum_for_all_rows,
+}
+
+
+def test_the_twin_obeys():
+    report = check_softmax(TWIN, examples=5)
+    assert report.holds, report
+    assert len(report.errors) == 2 * 3  # result and gradient in three dtypes
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
+def test_no_law_is_empty(law):
+    assert_notices(law, WRONG)
+
+
+def test_rounding_alone_breaks_no_law():
+    """Many rows of a right function: one weight of 26 rounds the sum by more than eps of float32."""
+    law = next(law for law in LAWS if law.check.__name__ == "sums_to_one")
+    result = law.try_on(TWIN, 60)
+    assert result.holds, result

@@ -1,0 +1,70 @@
+"""Ways in which any function can be wrong, and how a law is shown to notice.
+
+Not here: what only one operation can get wrong (its own test file).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+import torch
+
+from minidistil_kernels.testing.report import Law
+
+Function = Callable[..., Any]
+
+
+def changed(fn: Function, change: Function) -> Function:
+    """`fn` with `change` applied to its result, to the first where it returns several."""
+
+    @wraps(fn)
+    def wrong(**inputs):
+        result = fn(**inputs)
+        return (change(result[0]), *result[1:]) if isinstance(result, tuple) else change(result)
+
+    return wrong
+
+
+def wide(fn: Function) -> Function:
+    """Forgets to cast its result back."""
+    return changed(fn, lambda x: x.double())
+
+
+def noisy(fn: Function) -> Function:
+    """Adds up in another order every time, so to say."""
+    return changed(fn, lambda x: x * (1 + 0.01 * torch.rand_like(x)))
+
+
+def scratch(fn: Function, name: str) -> Function:
+    """Uses an input as scratch memory. Autograd does not see it, as with a kernel."""
+
+    @wraps(fn)
+    def wrong(**inputs):
+        result = fn(**inputs)
+        inputs[name].data.zero_()
+        return result
+
+    return wrong
+
+
+def gapless(fn: Function, name: str) -> Function:
+    """Takes the last stride for 1 and the others for those of a contiguous tensor."""
+
+    @wraps(fn)
+    def wrong(**inputs):
+        x = inputs[name]
+        dense = torch.empty(x.shape).stride()
+        return fn(**inputs | {name: x.as_strided(x.shape, dense)})
+
+    return wrong
+
+
+def assert_notices(law: Law, wrong: Mapping[str, Function], examples: int = 20) -> None:
+    """The law fails the function that `wrong` has for it, and says why, instead of crashing on it.
+
+    A function that obeyed the law by luck on some case would need more examples.
+    """
+    result = law.try_on(wrong[law.check.__name__], examples)
+    assert not result.holds, result
+    assert result.reason.startswith("AssertionError: ") and len(result.reason) > 20, result
+    assert "Case(" in result.smallest_case
