@@ -50,7 +50,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow"
 
 # What takes long: the mutation tests, which break the library line by line; every kernel compiled
-# for five GPUs; the property tests with three times the cases; and the kernels on the second Triton.
+# for five GPUs; the property tests with twice the cases; and the kernels on the second Triton.
 test-all: $(VENV)/.dev $(TRITON_371)
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=thorough $(PROPERTIES)

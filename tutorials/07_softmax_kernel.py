@@ -30,6 +30,7 @@ os.environ["TRITON_INTERPRET"] = "1"
 import inspect
 import linecache
 import re
+import textwrap
 import warnings
 
 import torch
@@ -167,10 +168,10 @@ for races in (True, False):
         with lab.memory_checks(races=races):
             forgetful_kernel[(R,)](x, torch.empty(R, N), N, BLOCK_N=1024)
     except lab.KernelError as error:
-        # It names file and line; here is the line itself.
         place, file, number = re.findall(r"( at (.+):(\d+):)", str(error))[0]
-        line = linecache.getline(file, int(number)).strip()
-        print(f"{type(error).__name__}: {str(error).replace(place, f' at `{line}`:')}\n")
+        line = linecache.getline(file, int(number)).strip()  # printed in place of its number
+        said = f"{type(error).__name__}: {str(error).replace(place, f' at `{line}`:')}"
+        print(textwrap.fill(said, 90), end="\n\n")
         expected = "program (1, 0, 0) stores" if races else "program (7, 0, 0) loads element 8000"
         assert expected in str(error)
 

@@ -194,7 +194,7 @@ def _attention_backward(
         dcontext = dcontext.contiguous()
     packed = cu_seqlens is not None
     K = query.shape[-1]
-    tile = backward_tile(query.dtype, K)
+    tile = backward_tile(query.dtype, K, dropout_p > 0)
     mask = _whole_tiles(key_mask, tile.BLOCK_N)
     delta = torch.empty_like(lse)
     last = (

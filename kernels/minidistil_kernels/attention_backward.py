@@ -166,8 +166,8 @@ def attention_dkey_dvalue_kernel(
     store_rows(dvalue_ptr, offs_n, stride_dvs, inside, dv, K, BLOCK_K)
 
 
-def backward_tile(dtype: torch.dtype, K: int) -> Tile:
-    """As `forward_tile`, for both kernels."""
+def backward_tile(dtype: torch.dtype, K: int, dropout: bool) -> Tile:
+    """As `forward_tile`, for both kernels; the random numbers of dropout need registers too."""
     if dtype == torch.float32:
-        return Tile(32 if K <= 64 else 16, 32, 4, 2)
-    return Tile(64, 64 if K <= 64 else 32, 4, 2)
+        return Tile(16, 32, 4, 2)
+    return Tile(64, 32 if K > 64 or dropout else 64, 4, 2)

@@ -7,6 +7,15 @@ first launch. The variable must be set before `import triton`.
 Not here: the repair of bfloat16 itself (`lab/bf16.py`).
 """
 
+import triton
+
+if tuple(map(int, triton.__version__.split(".")[:2])) < (3, 7):
+    raise ImportError(
+        f"Triton {triton.__version__} is installed; minidistil_kernels needs 3.7 or later and is "
+        "tested with 3.7.1 and 3.9.0: pip install 'triton>=3.7.1'"
+    )
+
+# After the check: older versions have no knobs.
 from triton import knobs
 
 INTERPRETING: bool = knobs.runtime.interpret

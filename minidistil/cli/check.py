@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -35,17 +36,15 @@ Example:
 @click.option(
     "--op",
     type=click.Choice(OPS),
-    default="attention",
-    show_default=True,
-    help="What it computes: the arguments are those of minidistil_kernels.reference, "
-    "for attention those of ops.AttentionImpl.padded.",
+    help="What it computes; if not given, what FUNCTION is called, else attention. It is called "
+    "as in minidistil_kernels.reference, attention as ops.AttentionImpl.padded is.",
 )
 @click.option("--packed", metavar="FILE.py:FUNCTION", help="The packed form of your attention.")
 @click.option(
     "--examples", type=click.IntRange(min=1), default=20, show_default=True, help="Cases a law."
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
-def check(function: str, op: str, packed: str | None, examples: int, as_json: bool) -> int:
+def check(function: str, op: str | None, packed: str | None, examples: int, as_json: bool) -> int:
     """Which laws does your kernel obey?
 
     Runs FILE.py and tries FUNCTION, Triton or plain PyTorch, on random cases: against the
@@ -53,10 +52,15 @@ def check(function: str, op: str, packed: str | None, examples: int, as_json: bo
     Shows the smallest case that fails. Without a GPU Triton runs in its interpreter, with every
     memory access checked. Exits with 1 if a law fails.
     """
+    if op is None:
+        name = function.rpartition(":")[2]
+        op = name if name in OPS else "attention"
     if packed is not None and op != "attention":
         raise click.UsageError(f"--packed belongs to attention, not to {op}")
     import torch
 
+    # Hypothesis would leave a folder of notes wherever the command is run.
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", tempfile.gettempdir())
     if not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")  # before FILE.py imports triton
     try:

@@ -5,12 +5,14 @@ Runs on CUDA, and on the CPU in Triton's interpreter, which is for reading and t
 Not here: the kernel (`kernels/minidistil_kernels/attention.py`).
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int, Shaped
-from minidistil_kernels.attention import attention
 from torch import Tensor
 
 from minidistil.ops.attention import NO_WEIGHTS, AttentionImpl, key_mask_of
+from minidistil_kernels.attention import attention
 
 
 def padded(
@@ -31,14 +33,13 @@ def padded(
     """
     if need_weights:
         raise ValueError(NO_WEIGHTS.format("triton"))
-    context = attention(
+    context = _attend(
         query,
         key,
         value,
         key_mask_of("triton", query, mask),
         scale=scale,
         dropout_p=dropout_p,
-        seed=_seed(query, dropout_p),
     )
     return context, None
 
@@ -54,7 +55,7 @@ def packed(
     dropout_p: float = 0.0,
 ) -> Float[Tensor, "N H K"]:
     """Attention on a packed batch, in one launch, without padding."""
-    return attention(
+    return _attend(
         query,
         key,
         value,
@@ -62,14 +63,16 @@ def packed(
         max_seqlen=max_seqlen,
         scale=scale,
         dropout_p=dropout_p,
-        seed=_seed(query, dropout_p),
     )
 
 
-def _seed(query: Tensor, dropout_p: float) -> int | Tensor:
+def _attend(query: Tensor, *rest: Any, dropout_p: float, **settings: Any) -> Tensor:
     # A tensor from torch's generator, never read on the host: gradient checkpointing draws it
     # again, and a captured graph draws it anew at each replay.
-    return torch.randint(0, 2**31, (1,), device=query.device) if dropout_p else 0
+    seed = torch.randint(0, 2**31, (1,), device=query.device) if dropout_p else 0
+    context = attention(query, *rest, dropout_p=dropout_p, seed=seed, **settings)
+    assert isinstance(context, Tensor)  # the lse was not asked for
+    return context
 
 
 TRITON = AttentionImpl(padded, packed)

@@ -7,7 +7,7 @@ import pytest
 FILE = """
 import torch
 
-def right(x, mask=None):
+def softmax(x, mask=None):
     if mask is None:
         return x.softmax(-1)
     return x.masked_fill(~mask, torch.finfo(x.dtype).min).softmax(-1).masked_fill(~mask, 0.0)
@@ -27,9 +27,9 @@ def file(tmp_path):
 
 
 def test_right(shell, file):
-    done = shell("check", f"{file}:right", "--op", "softmax", "--examples", "3")
+    done = shell("check", f"{file}:softmax", "--examples", "3")  # its name says what it is
     assert done.code == 0, done.out + done.err
-    assert "softmax(right): 8 of 8 laws hold" in done.out
+    assert "laws hold" in done.out
     assert "FAILS" not in done.out
 
 
@@ -51,8 +51,8 @@ def test_wrong(shell, file):
         ("absent.py:f", [], "there is no file 'absent.py'"),
         ("{file}:absent", [], "has no function 'absent'"),
         ("{file}:number", [], "has no function 'number'"),
-        ("{file}:right", ["--op", "softmax", "--packed", "x.py:f"], "belongs to attention"),
-        ("{file}:right", ["--op", "sotfmax"], "is not one of"),
+        ("{file}:softmax", ["--op", "softmax", "--packed", "x.py:f"], "belongs to attention"),
+        ("{file}:softmax", ["--op", "sotfmax"], "is not one of"),
     ],
 )
 def test_wrong_calls(shell, file, place, extra, message):

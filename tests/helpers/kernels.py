@@ -1,30 +1,40 @@
 """How tests run kernels: memory accesses checked, bfloat16 made right, so many cases a law."""
 
+from contextlib import ExitStack
 from importlib.util import find_spec
 
 import hypothesis
 import pytest
+import torch
 
-HAVE_TRITON = find_spec("triton") is not None
+INTERPRETING = HAVE_TRITON = find_spec("triton") is not None
 
 if HAVE_TRITON:
     from minidistil_kernels import interpreter, lab
 
-    if interpreter.INTERPRETING:
+    INTERPRETING = interpreter.INTERPRETING
+    if INTERPRETING:
         lab.repair_bf16()
+
+# What listens to the interpreter has nothing to hear where the kernels are compiled.
+interpreted = pytest.mark.skipif(not INTERPRETING, reason="needs Triton's interpreter")
 
 
 @pytest.fixture(autouse=True)
-def memory_checked():
-    """Every launch in the interpreter: no access out of bounds, no race."""
-    if HAVE_TRITON and interpreter.INTERPRETING:
-        with lab.memory_checks():
-            yield
-    else:
+def kernel_conditions():
+    """Interpreted: every access checked, and one thread (tensors are small). Compiled: on the GPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with ExitStack() as stack:
+        if INTERPRETING:
+            stack.enter_context(lab.memory_checks())
+        elif torch.cuda.is_available():
+            stack.enter_context(torch.device("cuda"))
         yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
 def examples() -> int:
-    """Random cases a law: 10, and 30 with `--hypothesis-profile=thorough`."""
+    """Random cases a law: 10, and 20 with `--hypothesis-profile=thorough`."""
     return hypothesis.settings.default.max_examples // 10

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from minidistil_kernels import attention, interpreter, reference
+from minidistil_kernels.attention_backward import backward_tile
 from minidistil_kernels.attention_forward import Tile, forward_tile
 from minidistil_kernels.lab import meter
 from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import assert_accurate, measure
+from tests.helpers.kernels import interpreted
 from tests.kernels.operators import assert_integrates
 
 QKV = ("query", "key", "value")
@@ -152,7 +154,7 @@ def test_tiles_do_not_matter(form, tile, monkeypatch):
     accurate(batch(form) | {"dropout_p": 0.4, "seed": 3})
 
 
-@pytest.mark.skipif(not interpreter.INTERPRETING, reason="the meter listens to the interpreter")
+@interpreted
 @pytest.mark.parametrize("form", ["unmasked", "padded", "packed"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_traffic(form, dtype):
@@ -177,19 +179,22 @@ def test_traffic(form, dtype):
     assert m.total.requested <= 1.05 * expected
 
 
-@pytest.mark.skipif(not interpreter.INTERPRETING, reason="the meter listens to the interpreter")
+@interpreted
 def test_backward_traffic():
     """The bytes that the top of `attention_backward.py` states, padded to whole tiles."""
-    S, K, tiles = 40, 40, 2
+    S, K = 40, 40
+    tile = backward_tile(torch.float32, K, dropout=False)
     query, key, value = (drawing.normal(i, (1, 1, S, K)).requires_grad_() for i in range(3))
     context = attention(query, key, value)
     with meter() as m:
         context.backward(torch.ones_like(context))
-    whole = tiles * 32  # rows of whole tiles: past the end the last row is read again
+    tiles_m, tiles_n = -(-S // tile.BLOCK_M), -(-S // tile.BLOCK_N)
+    # Rows of whole tiles: past the end the last row is read again.
+    M, N = tiles_m * tile.BLOCK_M, tiles_n * tile.BLOCK_N
     dquery = m.kernels["attention_dquery_kernel"].requested
-    assert dquery == (4 * S + 2 * tiles * whole) * K * 4 + 2 * S * 4
+    assert dquery == (4 * S + tiles_m * 2 * N) * K * 4 + 2 * S * 4
     dkey_dvalue = m.kernels["attention_dkey_dvalue_kernel"].requested
-    assert dkey_dvalue == (2 * whole + 2 * S + 2 * tiles * whole) * K * 4 + tiles * (S + whole) * 4
+    assert dkey_dvalue == (2 * N + 2 * S + tiles_n * 2 * M) * K * 4 + tiles_n * (S + M) * 4
 
 
 def test_heads_merge_by_a_view():

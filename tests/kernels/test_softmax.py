@@ -6,6 +6,7 @@ import torch
 from minidistil_kernels import softmax
 from minidistil_kernels.lab import meter
 from minidistil_kernels.testing import softmax as laws
+from tests.helpers.kernels import interpreted
 from tests.kernels.operators import assert_integrates
 
 
@@ -28,6 +29,7 @@ def test_operator():
     assert_integrates(softmax, {"x": x, "mask": mask})
 
 
+@interpreted
 @pytest.mark.parametrize("masked", [False, True])
 def test_traffic(masked):
     """Every element once: the forward reads and writes R*N, the backward reads 2*R*N, writes R*N.

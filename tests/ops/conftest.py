@@ -1,5 +1,5 @@
 """Kernels behind the seam run checked too."""
 
-from tests.helpers.kernels import examples, memory_checked
+from tests.helpers.kernels import examples, kernel_conditions
 
-__all__ = ["examples", "memory_checked"]
+__all__ = ["examples", "kernel_conditions"]

@@ -9,6 +9,7 @@ pytest.importorskip("triton", reason="the kernels need Triton")
 
 from minidistil import DistilBertConfig, DistilBertForMaskedLM, DistilBertForSequenceClassification
 from minidistil_kernels.lab import meter
+from tests.helpers.kernels import interpreted
 from tests.helpers.memory import training_memory
 from tests.helpers.reference import amplify
 from tests.helpers.tolerances import assert_close
@@ -77,6 +78,7 @@ def test_sequence_classification():
     assert_same_training(pair(DistilBertForSequenceClassification), inputs)
 
 
+@interpreted
 def test_every_kernel_runs():
     _, model = pair(DistilBertForMaskedLM)
     with meter() as traffic:

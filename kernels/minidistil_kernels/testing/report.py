@@ -8,6 +8,7 @@ Not here: the laws themselves (one file an operation) and how errors are measure
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -66,7 +67,10 @@ class Law:
                 raise
 
         try:
-            trial()
+            with warnings.catch_warnings():
+                # NumPy's, on the NaN and the infinities that laws bring on purpose.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                trial()
         except FAILURES:
             if not failures:  # Hypothesis itself gave up
                 raise

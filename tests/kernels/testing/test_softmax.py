@@ -56,7 +56,7 @@ def test_no_law_is_empty(law):
 
 
 def test_rounding_alone_breaks_no_law():
-    """Many rows of a right function: one weight of 26 rounds the sum by more than eps of float32."""
+    """Float32 exponentials and their sum can miss 1 by more than the eps of float32."""
     law = next(law for law in LAWS if law.check.__name__ == "sums_to_one")
     result = law.try_on(TWIN, 60)
     assert result.holds, result
