@@ -6,7 +6,7 @@ checks, strides, tiles, and how PyTorch differentiates, traces and compiles the 
 Not here: the mathematics, the grid and the bytes (the two kernel files).
 """
 
-from math import e, log2, sqrt
+from math import e, inf, log2, sqrt
 from typing import Any
 
 import torch
@@ -98,6 +98,7 @@ def attention(
     if cu_seqlens is not None:
         check_devices("attention", query=query, cu_seqlens=cu_seqlens)
         max_seqlen = check_packing("attention", cu_seqlens, max_seqlen, query.shape[0])
+        cu_seqlens = cu_seqlens.contiguous()
     elif max_seqlen is not None:
         raise ValueError(f"attention: max_seqlen is {max_seqlen}, but cu_seqlens is None")
     else:
@@ -110,7 +111,7 @@ def attention(
                 f"attention: key_mask is {key_mask.dtype}; pass booleans, True where a key counts"
             )
     scale = 1 / sqrt(width) if scale is None else scale
-    if not scale > 0:
+    if not 0 < scale < inf:
         raise ValueError(
             f"attention: scale is {scale}, expected more than 0; for a negative one negate query"
         )
@@ -131,7 +132,7 @@ def _seed_tensor(seed: int | Tensor, query: Tensor) -> Tensor:
         if seed.dtype != torch.int64:
             raise ValueError(f"attention: seed is {seed.dtype}, expected int64")
         return seed
-    if not 0 <= seed < 2**31:
+    if not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ValueError(f"attention: seed is {seed}, expected 0 to 2**31 - 1")
     return torch.full((1,), seed, dtype=torch.int64, device=query.device)
 
@@ -251,8 +252,9 @@ def _strides(packed: bool, *tensors: Tensor) -> list[int]:
 
 
 def _whole_tiles(key_mask: Tensor | None, block: int) -> Tensor | None:
-    """(B, S) padded with False to whole tiles: so loading it needs no bound of its own."""
-    return None if key_mask is None else F.pad(key_mask, (0, -key_mask.shape[1] % block))
+    """Padded with False to whole tiles and contiguous: loading it needs no bound and no stride."""
+    end = 0 if key_mask is None else -key_mask.shape[1] % block
+    return None if key_mask is None else F.pad(key_mask.contiguous(), (0, end))
 
 
 def _empty_heads(query: Tensor) -> Tensor:

@@ -170,4 +170,7 @@ def backward_tile(dtype: torch.dtype, K: int, dropout: bool) -> Tile:
     """As `forward_tile`, for both kernels; the random numbers of dropout need registers too."""
     if dtype == torch.float32:
         return Tile(16, 32, 4, 2)
-    return Tile(64, 32 if K > 64 or dropout else 64, 4, 2)
+    padded = triton.next_power_of_2(K) != K
+    if K > 64 and padded:
+        return Tile(32, 32, 4, 2)
+    return Tile(64, 32 if K > 64 or padded or dropout else 64, 4, 2)

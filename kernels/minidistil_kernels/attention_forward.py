@@ -162,6 +162,7 @@ def forward_tile(dtype: torch.dtype, K: int) -> Tile:
     A larger tile reads keys and values fewer times, but its accumulators live in registers: a
     float32 tile needs twice as many, and no tensor core multiplies it in IEEE precision.
     """
+    padded = K != triton.next_power_of_2(K)
     if dtype == torch.float32:
-        return Tile(32, 32, 4, 2)
-    return Tile(64, 64 if K <= 64 else 32, 4, 2)
+        return Tile(16 if K > 64 else 32, 32, 4, 2)
+    return Tile(64, 32 if K > 64 or padded else 64, 4, 2)

@@ -43,8 +43,8 @@ from minidistil_kernels.inputs import (
     on_device_of_first,
 )
 
-# Where a running maximum starts: below any logit, yet finite, because -inf - -inf is NaN.
-START = tl.constexpr(-1e30)
+# Where a running maximum starts: the lowest float32, because -inf - -inf is NaN.
+START = tl.constexpr(-3.4028234663852886e38)
 MAX_BLOCK_V = 4096  # elements of a row a program holds at once
 
 

@@ -34,6 +34,7 @@ Source: Hinton et al. 2015, arXiv 1503.02531 (T^2); Sanh et al. 2019, arXiv 1910
 Not here: which rows count. The caller leaves out padding, as `labels` of -100 do for the mlm.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -165,7 +166,7 @@ def distillation_loss(
     check_rows(op, student=student, teacher=teacher)
     check_shape(op, "teacher", teacher, student.shape)
     check_logits(op, "student", student)
-    if not temperature > 0:
+    if not 0 < temperature < math.inf:
         raise ValueError(f"{op}: temperature is {temperature}, expected more than 0")
     if labels is not None:
         check_devices(op, student=student, labels=labels)

@@ -211,8 +211,9 @@ def _linear_cross_entropy_backward(
                 hidden, weight, bias, labels.contiguous(), m, log_l, dlosses, buffer,
                 hidden.stride(0), weight.stride(0), buffer.stride(0), N, V, D, first, **tile,
             )  # fmt: skip
-        dhidden += G @ weight[chunk]
-        dweight[chunk] = G.T @ hidden
+        with torch.autocast(hidden.device.type, enabled=False):  # the dtype of the inputs counts
+            dhidden += G @ weight[chunk]
+            dweight[chunk] = G.T @ hidden
         dbias[chunk] = G.sum(0, dtype=torch.float32)
     return dhidden.to(hidden.dtype), dweight, dbias
 

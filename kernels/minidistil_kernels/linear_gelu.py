@@ -184,6 +184,12 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 
 def _differentiate(ctx: Any, dy: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+    # Without a graph: a second derivative of these products alone would be wrong, and in silence.
+    with torch.no_grad(), torch.autocast(dy.device.type, enabled=False):
+        return _gradients(ctx, dy)
+
+
+def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     x, weight, z = ctx.saved_tensors
     dz = _gelu_backward(z, dy)
     needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad

@@ -22,8 +22,8 @@ def softmax(x: Tensor, mask: Tensor | None = None) -> Tensor:
     """
     if mask is None:
         return x.softmax(-1)
-    # The lowest finite number, not -inf: a row of nothing but -inf would be NaN.
-    weights = x.masked_fill(~mask, torch.finfo(x.dtype).min).softmax(-1)
+    # A row of nothing but -inf is NaN, which the second line fills, and in the gradient the first.
+    weights = x.masked_fill(~mask, -torch.inf).softmax(-1)
     return weights.masked_fill(~mask, 0.0)
 
 

@@ -32,7 +32,7 @@ from minidistil_kernels.inputs import (
     on_device_of_first,
 )
 
-MAX_N = 65536  # float32 values of one row that the registers of one program can hold
+MAX_N = 16384  # elements of a row; 16 warps hold them in registers, forward and backward
 
 
 @triton.jit
@@ -45,6 +45,7 @@ def softmax_forward_kernel(
     offs_n = tl.arange(0, BLOCK_N)
     inside = offs_n < N
     x = tl.load(x_ptr + row * stride_x + offs_n, mask=inside, other=float("-inf")).to(tl.float32)
+    keep = inside
     if HAS_MASK:
         # Not as the mask of the load above: lanes known only at run time load one by one.
         keep = tl.load(mask_ptr + row * stride_mask + offs_n, mask=inside, other=0) != 0
@@ -54,6 +55,8 @@ def softmax_forward_kernel(
     e = tl.exp(x - tl.where(m == float("-inf"), 0.0, m))
     l = tl.sum(e, 0)
     y = e / tl.where(l == 0.0, 1.0, l)
+    if HAS_MASK:
+        y = tl.where(keep, y, 0.0)  # also where NaN in the row makes l NaN
     tl.store(y_ptr + row * stride_y + offs_n, y.to(y_ptr.dtype.element_ty), mask=inside)
 
 

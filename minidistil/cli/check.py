@@ -85,19 +85,18 @@ def _load(place: str) -> Callable[..., Any]:
     path = Path(file)
     if not path.is_file():
         raise click.UsageError(f"there is no file {file!r}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"checked_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise click.UsageError(f"{file!r} is no Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where a dataclass looks for the module it stands in
     # What lies beside the file can be imported by it, as with `python FILE.py`.
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever somebody's file raises
+    except (Exception, SystemExit) as error:  # whatever somebody's file raises
         reason = f"{type(error).__name__}: {error}"
         raise click.ClickException(f"{file} can't be run: {reason}") from error
-    finally:
-        sys.path.pop(0)
     found = getattr(module, name, None)
     if not callable(found):
         raise click.UsageError(f"{file} has no function {name!r}")

@@ -65,3 +65,18 @@ def test_a_file_that_breaks(shell, tmp_path):
     done = shell("check", f"{tmp_path}/broken.py:f")
     assert done.code == 1
     assert "can't be run: ModuleNotFoundError: No module named 'nothing_of_this" in done.err
+
+
+def test_a_file_that_exits(shell, tmp_path):
+    (tmp_path / "exits.py").write_text("import sys\nsys.exit('no GPU here')\n")
+    done = shell("check", f"{tmp_path}/exits.py:f")
+    assert done.code == 1 and "can't be run: SystemExit: no GPU here" in done.err
+
+
+def test_a_file_with_a_dataclass(shell, tmp_path):
+    """Annotations that are strings are looked up in the module's place in `sys.modules`."""
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    text += "@dataclass\nclass A:\n    x: int\n\ndef softmax(x, mask=None):\n    return A(1)\n"
+    (tmp_path / "dc.py").write_text(text)
+    done = shell("check", f"{tmp_path}/dc.py:softmax", "--examples", "1")
+    assert done.code == 1 and "FAILS" in done.out

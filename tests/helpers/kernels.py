@@ -22,7 +22,7 @@ interpreted = pytest.mark.skipif(not INTERPRETING, reason="needs Triton's interp
 
 @pytest.fixture(autouse=True)
 def kernel_conditions():
-    """Interpreted: every access checked, and one thread (tensors are small). Compiled: on the GPU."""
+    """Interpreted: every access checked, one thread, since tensors are small. Compiled: a GPU."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with ExitStack() as stack:

@@ -395,3 +395,15 @@ def test_the_cpu_without_the_interpreter(monkeypatch):
     query = torch.zeros(1, 1, 3, 16)
     with pytest.raises(ValueError, match="set TRITON_INTERPRET=1 in the environment before Python"):
         attention(query, query, query)
+
+
+def test_masks_and_lengths_of_any_layout():
+    """A transposed mask whose length is whole tiles, and every second integer of a tensor."""
+    query, key, value = drawing.normal(0, (3, 2, 2, 64, 32)).unbind()
+    mask = drawing.normal(1, (64, 2)).t() > 0
+    expected = reference.attention(query, key, value, mask)
+    torch.testing.assert_close(attention(query, key, value, mask), expected)
+    query, key, value = drawing.normal(0, (3, 12, 2, 32)).unbind()
+    ends = torch.tensor([0, 7, 5, 9, 12, 3], dtype=torch.int32, device=drawing.DEVICE)[::2]
+    expected = reference.attention(query, key, value, cu_seqlens=ends)
+    torch.testing.assert_close(attention(query, key, value, cu_seqlens=ends), expected)

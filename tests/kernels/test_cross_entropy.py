@@ -52,3 +52,10 @@ def test_errors(change, message):
     inputs = {"logits": torch.zeros(2, 4), "labels": torch.zeros(2, dtype=torch.int64)}
     with pytest.raises(ValueError, match=message):
         cross_entropy(**inputs | change)
+
+
+def test_the_lowest_logits():
+    """A mask of -3.4e38, float32's lowest, in all places: equal logits, so ln 4."""
+    lowest = torch.full((1, 4), torch.finfo(torch.float32).min)
+    loss = cross_entropy(lowest, torch.tensor([1]))
+    torch.testing.assert_close(loss, torch.tensor(math.log(4)))

@@ -48,3 +48,12 @@ def test_errors(change, message):
     inputs = {"x": torch.zeros(2, 4), "weight": torch.zeros(3, 4), "bias": torch.zeros(3)}
     with pytest.raises(ValueError, match=message):
         linear_gelu(**inputs | change)
+
+
+def test_no_second_derivative():
+    """An error, not a gradient with half of its terms."""
+    inputs = {name: x.requires_grad_() for name, x in laws.Case(3, 8, 5).inputs().items()}
+    y = linear_gelu(**inputs).sum()
+    (gradient,) = torch.autograd.grad(y, inputs["x"], create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        torch.autograd.grad(gradient.square().sum(), inputs["weight"])

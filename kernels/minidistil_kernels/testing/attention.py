@@ -23,7 +23,7 @@ from minidistil_kernels.testing.accuracy import (
     run,
 )
 from minidistil_kernels.testing.attention_dropout import DROPOUT_LAWS
-from minidistil_kernels.testing.attention_form import QKV, Packed, Padded, context_of, pair_of
+from minidistil_kernels.testing.attention_form import QKV, Packed, Padded, call, context_of, pair_of
 from minidistil_kernels.testing.attention_packed import PACKED_LAWS
 from minidistil_kernels.testing.common import (
     assert_inputs_stay,
@@ -61,10 +61,10 @@ class Case:
 
 CASES = st.builds(
     Case,
-    batch=st.integers(1, 2),
-    heads=st.integers(1, 2),
+    batch=st.integers(1, 3),
+    heads=st.integers(1, 3),
     # Every small length, and both sides of where tiles end.
-    length=st.integers(1, 40) | st.sampled_from([63, 64, 65, 127, 128, 129]),
+    length=st.integers(1, 40) | st.sampled_from([63, 64, 65, 100, 127, 128, 129]),
     width=st.sampled_from([16, 32, 40, 64, 80, 128]),
     dtype=drawing.DTYPES,
     mask=drawing.MASKS,
@@ -288,5 +288,9 @@ def check_attention(fn: Padded, packed: Packed | None = None, examples: int = 20
     drawing.prepare()
     typical = [Case(length=128, dtype=dtype) for dtype in FLOOR]
     report = try_laws("attention", fn, LAWS, errors, typical, examples)
-    more = [] if packed is None else [law.try_on(packed, examples) for law in PACKED_LAWS]
+    more = (
+        []
+        if packed is None
+        else [law.try_on(lambda **inputs: call(packed, inputs), examples) for law in PACKED_LAWS]
+    )
     return replace(report, results=report.results + more)

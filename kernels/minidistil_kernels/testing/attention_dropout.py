@@ -6,7 +6,7 @@ mask can be seen from outside, whatever the function is.
 Not here: attention without dropout (`attention.py`), how it is called (`attention_form.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,6 +27,8 @@ class Case:
     heads: int = 2
     size: int = 32
     dropout_p: float = 0.5
+    mask: str = "none"
+    scale: float | None = None
     seed: int = 0
 
     def inputs(self) -> dict[str, Any]:
@@ -36,8 +38,17 @@ class Case:
             "query": drawing.normal(self.seed, shape),
             "key": drawing.normal(self.seed + 1, shape),
             "value": torch.eye(self.size, device=drawing.DEVICE).expand(shape).contiguous(),
+            "mask": self.key_mask(),
+            "scale": self.scale,
             "dropout_p": self.dropout_p,
         }
+
+    def key_mask(self) -> Tensor | None:
+        """Which keys count, (B, 1, 1, S); the first always does."""
+        mask = drawing.mask(self.seed, self.mask, (self.batch, 1, 1, self.size))
+        if mask is not None:
+            mask[..., 0] = True
+        return mask
 
     def keeps(self, fn: Padded) -> Tensor:
         """1 / (1 - p) where `fn`, seeded with the case's seed, keeps a weight, else 0."""
@@ -45,7 +56,9 @@ class Case:
         torch.manual_seed(self.seed)
         attend = context_of(fn)
         dropped = attend(**inputs)
-        ratio = dropped / attend(**inputs | {"dropout_p": 0.0})
+        whole = attend(**inputs | {"dropout_p": 0.0})
+        assert (dropped[whole == 0] == 0).all(), "dropout gives weight to a masked key"
+        ratio = torch.where(whole == 0, 0.0, dropped / whole)
         kept = 1 / (1 - self.dropout_p)
         assert torch.isclose(ratio, torch.where(ratio > 0, kept, 0.0), atol=1e-4).all(), (
             f"a weight is neither 0 nor {kept:.3f} of what it is without dropout"
@@ -59,13 +72,15 @@ CASES = st.builds(
     heads=st.integers(1, 2),
     size=st.sampled_from([32, 64]),
     dropout_p=st.sampled_from([0.1, 0.5, 0.9]),
+    mask=st.sampled_from(["none", "random"]),
+    scale=st.sampled_from([None, 0.02]),
     seed=drawing.SEEDS,
 )
 
 
 def drops_the_share(fn: Padded, case: Case) -> None:
     """Dropout drops the share it is told to, and divides what stays by 1 - p."""
-    keeps = case.keeps(fn)
+    keeps = replace(case, mask="none").keeps(fn)
     share = float((keeps == 0).double().mean())
     # Five standard deviations of a mean of independent coins.
     bound = 5 * (case.dropout_p * (1 - case.dropout_p) / keeps.numel()) ** 0.5
@@ -74,7 +89,7 @@ def drops_the_share(fn: Padded, case: Case) -> None:
 
 def draws_each_weight_anew(fn: Padded, case: Case) -> None:
     """No two texts, heads, queries or keys share their random numbers."""
-    keeps = Case(case.batch, case.heads, 64, 0.5, case.seed).keeps(fn)
+    keeps = Case(case.batch, case.heads, 64, 0.5, seed=case.seed).keeps(fn)
     queries = keeps.reshape(-1, 64)
     keys = keeps.transpose(-1, -2).reshape(-1, 64)
     for name, rows in (("queries", queries), ("keys", keys)):
@@ -101,8 +116,11 @@ def backward_sees_the_mask(fn: Padded, case: Case) -> None:
         torch.manual_seed(case.seed)
         return context_of(fn)(**inputs)
 
-    def masked(query: Tensor, key: Tensor, value: Tensor, dropout_p: float) -> Tensor:
-        scores = query @ key.transpose(-1, -2) * case.size**-0.5
+    def masked(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
+        scores = query @ key.transpose(-1, -2) * (case.scale or case.size**-0.5)
+        mask = case.key_mask()
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
         return (scores.softmax(-1) * keeps.to(query.dtype)) @ value
 
     assert_accurate(measure(seeded, masked, masked, case.inputs(), QKV))

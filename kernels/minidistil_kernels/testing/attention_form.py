@@ -18,6 +18,7 @@ from torch import Tensor
 Padded = Callable[..., tuple[Tensor, Tensor | None]]
 Packed = Callable[..., Tensor]
 QKV = ("query", "key", "value")
+POSITIONAL = (*QKV, "mask", "cu_seqlens", "max_seqlen")
 
 
 def pair_of(result: Any) -> tuple[Tensor, Tensor | None]:
@@ -33,4 +34,10 @@ def pair_of(result: Any) -> tuple[Tensor, Tensor | None]:
 
 def context_of(padded: Padded) -> Callable[..., Tensor]:
     """`padded` without the weights it may return."""
-    return lambda **inputs: pair_of(padded(**inputs))[0]
+    return lambda **inputs: pair_of(call(padded, inputs))[0]
+
+
+def call(fn: Callable[..., Any], inputs: dict[str, Any]) -> Any:
+    """As the model calls it: up to the mask, or the lengths, by place, and the rest by name."""
+    first = [inputs[name] for name in POSITIONAL if name in inputs]
+    return fn(*first, **{k: v for k, v in inputs.items() if k not in POSITIONAL})

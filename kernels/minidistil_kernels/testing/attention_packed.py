@@ -50,7 +50,7 @@ class Case:
 LENGTHS = st.integers(0, 20) | st.sampled_from([1, 64, 65, 129])
 CASES = st.builds(
     Case,
-    lengths=st.lists(LENGTHS, min_size=1, max_size=3).map(tuple),
+    lengths=st.lists(LENGTHS, min_size=1, max_size=5).map(tuple),
     heads=st.integers(1, 2),
     width=st.sampled_from([16, 32, 40, 64, 80, 128]),
     dtype=drawing.DTYPES,

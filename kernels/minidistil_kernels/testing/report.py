@@ -9,11 +9,12 @@ Not here: the laws themselves (one file an operation) and how errors are measure
 
 import math
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 from minidistil_kernels.testing.accuracy import Errors, assert_accurate
@@ -22,7 +23,6 @@ from minidistil_kernels.testing.accuracy import Errors, assert_accurate
 FAILURES = (Exception, SystemExit)
 
 SETTINGS = settings(
-    derandomize=True,  # the same cases in every run
     database=None,
     deadline=None,
     report_multiple_bugs=False,
@@ -57,6 +57,8 @@ class Law:
         """
         failures: list[Result] = []
 
+        # A seed of its own: else all laws would see the same few cases.
+        @seed(zlib.crc32(self.sentence.encode()))
         @settings(SETTINGS, max_examples=examples)
         @given(case=self.cases)
         def trial(case: Any) -> None:
