@@ -12,7 +12,7 @@ TRITON_371 := .cache/triton-3.7.1
 PROPERTIES := tests/kernels tests/ops tests/test_model.py tests/checkpoints/test_saving.py \
     tests/tokenization
 
-.PHONY: demo test test-all dev lint types docs docs-serve dist-check clean
+.PHONY: demo test test-all test-more dev lint types docs docs-serve dist-check clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -49,10 +49,14 @@ demo: $(VENV)/.base
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow"
 
-# What takes long: the mutation tests, which break the library line by line; every kernel compiled
-# for five GPUs; the property tests with twice the cases; and the kernels on the second Triton.
-test-all: $(VENV)/.dev $(TRITON_371)
-	$(BIN)/python -m pytest -m slow
+# What takes long: the mutation tests, which break the library line by line.
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow tests/test_mutations.py
+
+# Longer still: every kernel compiled for five GPUs; the property tests with four times the cases;
+# and the kernels on the second Triton.
+test-more: $(VENV)/.dev $(TRITON_371)
+	$(BIN)/python -m pytest -m slow tests/kernels
 	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=thorough $(PROPERTIES)
 	PYTHONPATH=$(TRITON_371) $(BIN)/python -m pytest -m "not slow" tests/kernels tests/ops
 

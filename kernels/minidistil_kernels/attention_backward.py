@@ -169,7 +169,7 @@ def attention_dkey_dvalue_kernel(
 def backward_tile(dtype: torch.dtype, K: int, dropout: bool) -> Tile:
     """As `forward_tile`, for both kernels; the random numbers of dropout need registers too."""
     if dtype == torch.float32:
-        return Tile(16, 32, 4, 2)
+        return Tile(16, 32, 8 if K > 64 else 4, 2)
     padded = triton.next_power_of_2(K) != K
     if K > 64 and padded:
         return Tile(32, 32, 4, 2)

@@ -36,5 +36,5 @@ def kernel_conditions():
 
 @pytest.fixture
 def examples() -> int:
-    """Random cases a law: 10, and 20 with `--hypothesis-profile=thorough`."""
-    return hypothesis.settings.default.max_examples // 10
+    """Random cases a law: 5, and 20 with `--hypothesis-profile=thorough`."""
+    return hypothesis.settings.default.max_examples // 20

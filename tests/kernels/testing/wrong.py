@@ -5,6 +5,7 @@ Not here: what only one operation can get wrong (its own test file).
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ def changed(fn: Function, change: Function) -> Function:
     """`fn` with `change` applied to its result, to the first where it returns several."""
 
     @wraps(fn)
-    def wrong(**inputs):
+    def wrong(*places, **inputs):
+        inputs = dict(zip(signature(fn).parameters, places, strict=False)) | inputs
         result = fn(**inputs)
         return (change(result[0]), *result[1:]) if isinstance(result, tuple) else change(result)
 
@@ -39,7 +41,8 @@ def scratch(fn: Function, name: str) -> Function:
     """Uses an input as scratch memory. Autograd does not see it, as with a kernel."""
 
     @wraps(fn)
-    def wrong(**inputs):
+    def wrong(*places, **inputs):
+        inputs = dict(zip(signature(fn).parameters, places, strict=False)) | inputs
         result = fn(**inputs)
         inputs[name].data.zero_()
         return result
@@ -51,7 +54,8 @@ def gapless(fn: Function, name: str) -> Function:
     """Takes the last stride for 1 and the others for those of a contiguous tensor."""
 
     @wraps(fn)
-    def wrong(**inputs):
+    def wrong(*places, **inputs):
+        inputs = dict(zip(signature(fn).parameters, places, strict=False)) | inputs
         x = inputs[name]
         dense = torch.empty(x.shape).stride()
         return fn(**inputs | {name: x.as_strided(x.shape, dense)})
