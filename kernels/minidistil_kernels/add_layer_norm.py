@@ -39,6 +39,7 @@ from minidistil_kernels.inputs import (
     check_shape,
     on_device_of_first,
 )
+from minidistil_kernels.softmax import row_warps
 
 MAX_D = 8192  # elements of a row that the backward can hold, six times over, in registers
 PARTIALS = 256  # programs of the backward: two for each multiprocessor of a large GPU (108 to 132)
@@ -186,12 +187,9 @@ def _add_layer_norm_backward(
 
 
 def row_block(D: int) -> dict[str, int]:
-    """The block of a row of `D` elements, and warps enough for 8 to 16 elements a thread.
-
-    Eight elements of two bytes are the 128 bits that one instruction loads at most.
-    """
+    """The block of a row of `D` elements, and its warps."""
     block = triton.next_power_of_2(D)
-    return {"BLOCK_D": block, "num_warps": min(max(block // 256, 1), 16)}
+    return {"BLOCK_D": block, "num_warps": row_warps(block)}
 
 
 @_add_layer_norm.register_fake

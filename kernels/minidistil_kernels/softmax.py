@@ -137,13 +137,17 @@ def _softmax_backward(y: Tensor, dy: Tensor) -> Tensor:
     return dx
 
 
-def _block(N: int) -> dict[str, int]:
-    """The block of a row, and so many warps (of 32 threads) that each thread has 8 to 16 elements.
+def row_warps(block: int) -> int:
+    """So many warps (of 32 threads) for a row that each thread has 8 to 16 elements, at most 16.
 
     Eight elements of two bytes are the 128 bits that one instruction loads at most.
     """
+    return min(max(block // 256, 1), 16)
+
+
+def _block(N: int) -> dict[str, int]:
     block = triton.next_power_of_2(N)
-    return {"BLOCK_N": block, "num_warps": min(max(block // 256, 1), 16)}
+    return {"BLOCK_N": block, "num_warps": row_warps(block)}
 
 
 def _rows(x: Tensor) -> Tensor:
