@@ -76,7 +76,7 @@ class Bounds(Observer):
 
     def launch_started(self, launch: Launch) -> None:
         """Forget the tensors of the launch before."""
-        self._spans = {argument: _span(argument.tensor) for argument in launch.arguments}
+        self._spans = {argument: span_bytes(argument.tensor) for argument in launch.arguments}
         self._elements: dict[Argument, np.ndarray] = {}
 
     def accessed(self, launch: Launch, access: Access) -> None:
@@ -159,7 +159,7 @@ def _compare_lanes(launch: Launch, access: Access) -> None:
         )
 
 
-def _span(tensor: Tensor) -> int:
+def span_bytes(tensor: Tensor) -> int:
     """Bytes from the first element of a tensor to the end of its last."""
     if not tensor.numel():
         return 0
@@ -169,7 +169,7 @@ def _span(tensor: Tensor) -> int:
 
 def _elements(tensor: Tensor) -> np.ndarray:
     """For each element of the span of a tensor: is it one of the tensor's own?"""
-    elements = np.zeros(_span(tensor) // tensor.element_size(), dtype=bool)
+    elements = np.zeros(span_bytes(tensor) // tensor.element_size(), dtype=bool)
     np.lib.stride_tricks.as_strided(elements, tensor.shape, tensor.stride())[...] = True
     return elements
 

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from minidistil_kernels.lab.events import Access, Argument, Kind, Launch, Observer, Work
 from minidistil_kernels.lab.hooks import kernel_frames, observe
-from minidistil_kernels.lab.memory import Bounds
+from minidistil_kernels.lab.memory import Bounds, span_bytes
 
 
 class Box(NamedTuple):
@@ -220,7 +220,7 @@ def _elements(tensor: Tensor) -> np.ndarray:
 
     Strides may be any. Where several elements share a place, the first one stands for it.
     """
-    span = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    span = span_bytes(tensor) // tensor.element_size()
     places = np.lib.stride_tricks.as_strided(
         np.arange(span), tensor.shape, [8 * stride for stride in tensor.stride()]
     ).reshape(-1)
