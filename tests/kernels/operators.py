@@ -50,6 +50,9 @@ def assert_integrates(function, inputs):
         detached = [x.detach() if isinstance(x, Tensor) else x for x in args]
         torch.library.opcheck(operator, detached)
 
+    # Dynamo counts what it compiled of `projected` by its code, one for all kernels of a test run,
+    # and gives up after eight.
+    torch.compiler.reset()
     # aot_eager traces all that inductor would, and compiles no C++.
     compiled = torch.compile(projected, fullgraph=True, backend="aot_eager")
     actual = compiled(**inputs)
