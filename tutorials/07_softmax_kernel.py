@@ -198,8 +198,8 @@ assert sum("grad" not in reason for reason in reasons) == 1
 # ## 6. The library's kernel, line by line
 #
 # `HAS_MASK` is a constant: the kernel is compiled once with that branch and once without. A masked
-# place becomes $-\infty$, like one past the end. So a whole row may be: **predict** what `x - m`
-# would then be without the `tl.where` around `m`.
+# place becomes $-\infty$, like one past the end. So a whole row may be: **predict** what `y` would
+# then be without the last `tl.where`.
 
 
 # %%
@@ -214,8 +214,8 @@ def show(kernel, first, last):
 show(softmax_forward_kernel, "row = ", "tl.store")
 
 # %% [markdown]
-# NaN. With 0 for $m$ all of `e` is 0, and so is `l`; the second `tl.where` makes 0 / 1 of 0 / 0.
-# The store goes to *all* places of the row, not only to those in `keep`: masked ones get their 0.
+# NaN: the maximum of such a row is $-\infty$, and $-\infty - (-\infty)$ is no number. The `tl.where`
+# puts 0 there, and the store goes to *all* places of the row, so that masked ones get their 0.
 #
 # The gradient: $\partial y_i / \partial x_j = y_i (\delta_{ij} - y_j)$, with $\delta_{ij}$ = 1
 # where $i = j$, else 0. With $dy$, $dx$ for the gradients of the loss by $y$, $x$:
@@ -242,8 +242,8 @@ assert report.holds
 #
 # 1. Serve a mask in `row_softmax`. Which law holds then that did not before?
 # 2. Copy `kernels/minidistil_kernels/softmax.py` to `mine.py`, and leave the maximum out: `exp(x)`.
-#    Which law falls? `minidistil check mine.py:softmax --op softmax --examples 5`. Then `x - m`
-#    without the `tl.where`: why do nearly all fall?
+#    Which law falls? `minidistil check mine.py:softmax --op softmax --examples 5`. Then leave the
+#    last `tl.where` out, with the maximum back in: which laws fall, and which case do they show?
 # 3. A program for four rows: `4 * tl.program_id(0) + tl.arange(0, 4)`. **Predict** programs, bytes.
 # 4. Long rows, in blocks of 256 lanes: a loop for $m$, one for the sum, one for $y$ request
 #    $4 R N$ elements. Merge the first two: at a new maximum $m'$ the sum so far shrinks by

@@ -50,13 +50,11 @@ def softmax_forward_kernel(
         # Not as the mask of the load above: lanes known only at run time load one by one.
         keep = tl.load(mask_ptr + row * stride_mask + offs_n, mask=inside, other=0) != 0
         x = tl.where(keep, x, float("-inf"))
-    m = tl.max(x, 0)
-    # A row with nothing in it has m = -inf, and -inf - -inf is NaN.
-    e = tl.exp(x - tl.where(m == float("-inf"), 0.0, m))
-    l = tl.sum(e, 0)
-    y = e / tl.where(l == 0.0, 1.0, l)
+    e = tl.exp(x - tl.max(x, 0))
+    y = e / tl.sum(e, 0)
     if HAS_MASK:
-        y = tl.where(keep, y, 0.0)  # also where NaN in the row makes l NaN
+        # A row with nothing left has only -inf, and -inf - -inf is NaN; so is a row with NaN in it.
+        y = tl.where(keep, y, 0.0)
     tl.store(y_ptr + row * stride_y + offs_n, y.to(y_ptr.dtype.element_ty), mask=inside)
 
 

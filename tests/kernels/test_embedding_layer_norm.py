@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from minidistil_kernels import embedding_layer_norm
+from minidistil_kernels import embedding_layer_norm, reference
+from minidistil_kernels.sum_rows_by_id import RUN_TILE
 from minidistil_kernels.testing import embedding_layer_norm as laws
+from minidistil_kernels.testing.accuracy import assert_accurate, measure
 from tests.kernels.operators import assert_integrates
 
 
@@ -27,6 +29,14 @@ def test_packed_ids():
     expected = embedding_layer_norm(**inputs)[0]
     packed = inputs | {"input_ids": inputs["input_ids"][0]}
     assert torch.equal(embedding_layer_norm(**packed), expected)
+
+
+def test_an_id_of_more_rows_than_a_tile():
+    """One id, 2 * 8 + 1 times: its gradient is the sum over three tiles, the last with one row."""
+    case = laws.Case(batch=1, length=2 * RUN_TILE["ROWS"] + 1, vocabulary=1)
+    twin = reference.embedding_layer_norm
+    measured = measure(embedding_layer_norm, twin, twin, case.inputs(), ["word"])
+    assert_accurate(measured)
 
 
 def test_nothing_to_do():

@@ -85,3 +85,8 @@ def test_errors(x, mask, message):
 def test_nan_leaves_masked_places_alone():
     y = softmax(torch.tensor([[float("nan"), 3.0, 1.0]]), torch.tensor([True, False, True]))
     assert y[0, 1] == 0 and y[0, [0, 2]].isnan().all()
+
+
+def test_a_row_of_minus_infinity_without_a_mask_is_nan_as_in_pytorch():
+    x = torch.tensor([[-torch.inf, -torch.inf], [0.0, -torch.inf]])
+    torch.testing.assert_close(softmax(x), x.softmax(-1), equal_nan=True)

@@ -50,7 +50,7 @@ CASES = st.builds(
     length=st.integers(1, 20),
     # One or two elements are normalised to 0 or +-1 whatever they are: the gradient is rounding.
     width=st.integers(3, 130),
-    vocabulary=st.integers(1, 8),
+    vocabulary=st.sampled_from([1, 2, 8]),  # few: many places of one id
     padding_idx=st.sampled_from([None, 0]),
     dtype=drawing.DTYPES,
     seed=drawing.SEEDS,
