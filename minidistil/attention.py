@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from minidistil.config import DistilBertConfig
-from minidistil.ops.attention import NO_WEIGHTS, AttentionImpl
+from minidistil.ops.contract import AttentionImpl
 
 
 class MultiHeadSelfAttention(nn.Module):
@@ -47,7 +47,7 @@ class MultiHeadSelfAttention(nn.Module):
         Args:
             hidden: (B, S, D), or (N, D) with `cu_seqlens`.
             attend: The implementation.
-            mask: As the contract of `ops/attention.py` has it; padded batches only.
+            mask: As the contract of `ops/contract.py` has it; padded batches only.
             head_mask: A factor for each head's context, numbered as before pruning.
             cu_seqlens: int32 (B+1,): where each sequence of a packed batch starts and ends.
             max_seqlen: The longest of them, or more.
@@ -57,7 +57,7 @@ class MultiHeadSelfAttention(nn.Module):
             The new hidden states and the weights (B, H, S, S), or None.
 
         Raises:
-            ValueError: The implementation has no packed form, or no weights.
+            ValueError: The implementation has no packed form, no weights, or breaks its contract.
         """
         # (..., D) -> (..., H, K)
         heads = (-1, self.head_width)
@@ -74,21 +74,12 @@ class MultiHeadSelfAttention(nn.Module):
             if mask is not None and mask.is_floating_point():
                 # Under autocast the query has another dtype than the caller's mask.
                 mask = mask.to(query.dtype)
-            context, weights = attend.padded(
-                query, key, value, mask, dropout_p=dropout_p, need_weights=need_weights
-            )
-            if need_weights and weights is None:
-                raise ValueError(NO_WEIGHTS.format(attend.padded))
+            context, weights = attend.on_padded(query, key, value, mask, dropout_p, need_weights)
             context = context.transpose(1, 2)
         else:
             if need_weights:
                 raise ValueError("a packed batch (cu_seqlens) has no attention weights to return")
-            if attend.packed is None:
-                raise ValueError(
-                    "this attention implementation has no packed form (cu_seqlens); give "
-                    "ops.AttentionImpl(padded=..., packed=...) instead of a bare callable"
-                )
-            context = attend.packed(query, key, value, cu_seqlens, max_seqlen, dropout_p=dropout_p)
+            context = attend.on_packed(query, key, value, cu_seqlens, max_seqlen, dropout_p)
         if head_mask is not None:
             # Scaling a head's context is scaling its weights: the sum over keys is linear.
             factor = head_mask[self.heads].to(context.dtype)

@@ -53,14 +53,15 @@ def check_ids(name: str, ids: Tensor) -> None:
 def check_range(
     name: str, values: Tensor, stop: int | None, advice: str, ignored: int | None = None
 ) -> None:
-    """Check that integers lie in [0, stop), or are not negative, or equal `ignored`.
+    """Check that numbers lie in [0, stop - 1], or are not negative, or equal `ignored`.
 
     Raises:
         ValueError: Names the first value that does not; `advice` says what to do.
     """
     if not values_are_visible(values):
         return
-    wrong = values < 0 if stop is None else (values < 0) | (values >= stop)
+    # The negation of what is right, so that NaN is wrong.
+    wrong = ~(values >= 0) if stop is None else ~((values >= 0) & (values <= stop - 1))
     if ignored is not None:
         wrong &= values != ignored
     if wrong.any():

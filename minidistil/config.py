@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from minidistil.aliases import ALIASES, accept_aliases, alias, numbered_labels
+from minidistil.arguments import plain
 from minidistil.checkpoints.files import read_json, staged, write_json
 from minidistil.checkpoints.hub import resolve_file
 
@@ -63,7 +64,7 @@ class DistilBertConfig:
         output_attentions: Return every layer's attention weights, unless forward says otherwise.
         return_dict: Return typed outputs (True) or plain tuples, unless forward says otherwise.
         id2label: The name of each label, from 0; its length is `num_labels`.
-        label2id: The inverse; derived where None.
+        label2id: The inverse; derived where None. Given without `id2label`, it defines that.
         problem_type: How a sequence classifier reads its labels; inferred from them where None.
         pruned_heads: Heads removed from each layer, numbered as before the pruning.
         architectures, dtype: Class names, and the dtype of the weights, as saved.
@@ -108,7 +109,7 @@ class DistilBertConfig:
         self.pruned_heads = _integer_keys(self.pruned_heads)
         self.validate()
         self.pruned_heads = {i: sorted(set(heads)) for i, heads in self.pruned_heads.items()}
-        if self.label2id is None:
+        if not self.label2id:
             self.label2id = {name: i for i, name in self.id2label.items()}
 
     hidden_size = alias("dim")
@@ -128,7 +129,7 @@ class DistilBertConfig:
             self.label2id = {name: i for i, name in self.id2label.items()}
 
     def validate(self) -> None:
-        """Check every field.
+        """Check every field, and make Python's numbers of NumPy's, which JSON can't write.
 
         Raises:
             ValueError: Names the first field that is wrong, and its value.
@@ -138,6 +139,8 @@ class DistilBertConfig:
             if not ok:
                 raise ValueError(f"config.{name} must be {rule}, not {getattr(self, name)!r}")
 
+        for name in (f.name for f in dataclasses.fields(self)):
+            setattr(self, name, plain(getattr(self, name)))
         for name in _POSITIVE:
             value = getattr(self, name)
             require(type(value) is int and value > 0, name, "a positive integer")
@@ -168,6 +171,10 @@ class DistilBertConfig:
         ok = {*map(repr, self.id2label)} == {*map(repr, range(max(1, self.num_labels)))}
         ok = ok and all(isinstance(label, Hashable) for label in self.id2label.values())
         require(ok, "id2label", "a name for each of 0, 1, 2, ...")
+        inverse = {repr((i, name)) for name, i in (self.label2id or {}).items()}
+        ok = inverse <= {*map(repr, self.id2label.items())}
+        ok = ok and len(inverse) in (0, len({*self.id2label.values()}))
+        require(ok, "label2id", f"null or the inverse of id2label={self.id2label}")
         for layer, heads in self.pruned_heads.items():
             ok = isinstance(heads, Collection) and {*map(type, (layer, *heads))} == {int}
             ok = ok and layer in range(self.n_layers) and {*heads} < {*range(self.n_heads)}
@@ -181,7 +188,7 @@ class DistilBertConfig:
         Raises:
             ValueError: The file describes another kind of model, or a field is wrong.
         """
-        names = {f.name for f in dataclasses.fields(cls)} | ALIASES.keys() | {"num_labels"}
+        names = {f.name for f in dataclasses.fields(cls)} - {*UNSAVED} | {*ALIASES, "num_labels"}
         # Nothing means "the default" (but for pad_token_id): other frameworks write empty fields.
         empty = {k for k in names - {"pad_token_id"} if values.get(k) in (None, "", [])}
         model_type = values.get("model_type") or "distilbert"
@@ -190,9 +197,10 @@ class DistilBertConfig:
             raise ValueError(f"model_type is {model_type!r}, not 'distilbert'{hint}")
         if "dtype" not in empty:
             empty.add("torch_dtype")  # the older name of the two
-        unsaved = {*UNSAVED, "_attn_implementation", "model_type"}
-        known = {k: v for k, v in values.items() if k in names - empty - unsaved}
-        extra = {k: v for k, v in values.items() if k not in names | unsaved}
+        known = {k: v for k, v in values.items() if k in names - empty}
+        # The first two are some machine's choice, and transformers refuses a file with them.
+        dropped = {"attn_implementation", "_attn_implementation", "model_type"}
+        extra = {k: v for k, v in values.items() if k not in names | dropped}
         return cls(**known, extra=extra)
 
     def to_dict(self) -> dict[str, Any]:
@@ -207,8 +215,9 @@ class DistilBertConfig:
         path = resolve_file(name_or_path, "config.json", **where)
         if path is None:
             raise FileNotFoundError(f"{str(name_or_path)!r} has no config.json")
+        values = read_json(path)
         try:
-            return cls.from_dict(read_json(path))
+            return cls.from_dict(values)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
 

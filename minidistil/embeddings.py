@@ -48,7 +48,8 @@ class Embeddings(nn.Module):
             ops: How the sum and its LayerNorm are computed.
 
         Raises:
-            ValueError: A token id or position that the tables do not have.
+            ValueError: A token id or position that the tables do not have, or embeddings of a wider
+                dtype than the model's: LayerNorm does not mix the two.
         """
         words, positions = self.word_embeddings, self.position_embeddings
         check_range(
@@ -59,6 +60,9 @@ class Embeddings(nn.Module):
         )
         if inputs_embeds is not None:
             places = positions(position_ids).expand_as(inputs_embeds)
+            given, own = inputs_embeds.dtype, places.dtype
+            if torch.promote_types(given, own) != own:
+                raise ValueError(f"inputs_embeds is {given}, wider than the model's {own}: cast it")
             return self.dropout(ops.add_layer_norm(inputs_embeds, places, self.LayerNorm))
         assert input_ids is not None
         check_range(

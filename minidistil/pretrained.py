@@ -107,7 +107,7 @@ class DistilBertPreTrainedModel(nn.Module):
 
         Raises:
             FileNotFoundError: No such folder, repository, or file in it.
-            ValueError: A broken file, another architecture, shapes that do not fit.
+            ValueError: A broken file, another architecture, shapes that do not fit, no such device.
             TypeError: A keyword that is no field of the config.
         """
         from minidistil.checkpoints.loading import load_model, warn_of

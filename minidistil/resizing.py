@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from minidistil.arguments import whole
 from minidistil.embeddings import set_sinusoidal_positions
 from minidistil.initialisation import initialise_parameter
 from minidistil.transformer import TransformerBlock
@@ -34,16 +35,15 @@ def resize_tokens(
         pad_to_multiple_of: Round V up to a multiple, for tensor cores.
 
     Raises:
-        ValueError: Less than one row, or none for the padding token.
+        ValueError: No whole number of rows, or none for the padding token.
     """
     embedding, projector = model.get_input_embeddings(), model.get_output_embeddings()
-    rows = embedding.num_embeddings if rows is None else rows
+    rows = whole("new_num_tokens", embedding.num_embeddings if rows is None else rows, least=1)
     if pad_to_multiple_of is not None:
-        if pad_to_multiple_of < 1:
-            raise ValueError(f"pad_to_multiple_of must be 1 or more, not {pad_to_multiple_of}")
-        rows = -(-rows // pad_to_multiple_of) * pad_to_multiple_of
+        multiple = whole("pad_to_multiple_of", pad_to_multiple_of, least=1)
+        rows = -(-rows // multiple) * multiple
     padding = model.config.pad_token_id
-    if rows < 1 or (padding is not None and padding >= rows):
+    if padding is not None and padding >= rows:
         raise ValueError(f"{rows} tokens leave no row for pad_token_id={padding}")
     embedding.weight = _resized(embedding.weight, rows)
     embedding.num_embeddings = model.config.vocab_size = rows
@@ -65,10 +65,9 @@ def resize_positions(model: "DistilBertPreTrainedModel", rows: int) -> None:
         rows: The new `max_position_embeddings`.
 
     Raises:
-        ValueError: Less than one position.
+        ValueError: No whole number of positions, or none.
     """
-    if rows < 1:
-        raise ValueError(f"a model needs at least 1 position, not {rows}")
+    rows = whole("new_num_position_embeddings", rows, least=1)
     table = model.get_position_embeddings()
     old = table.weight.detach()
     table.weight = nn.Parameter(old.new_empty(rows, old.shape[1]), table.weight.requires_grad)

@@ -82,7 +82,7 @@ class Transformer(nn.Module):
         Args:
             hidden: The embeddings, (B, S, D) or (N, D).
             attend: The attention implementation of every block.
-            mask: As the contract of `ops/attention.py` has it.
+            mask: As the contract of `ops/contract.py` has it.
             head_masks: One (H,) tensor or None a block.
             cu_seqlens: Boundaries of a packed batch.
             max_seqlen: Its longest sequence.

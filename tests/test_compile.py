@@ -88,3 +88,26 @@ def test_export_with_dynamic_shapes(cls):
 
 def test_tracing_takes_tuples():
     run("CLS = 'DistilBertModel'\n" + TRACE)
+
+
+PACKED = """
+ids, ends = torch.randint(61, (10,)), torch.tensor([0, 4, 10], dtype=torch.int32)
+for attn in ("eager", "sdpa"):
+    torch._dynamo.reset()
+    model = build("DistilBertModel", attn_implementation=attn)
+    want = model(ids, cu_seqlens=ends)[0]
+    got = torch.compile(model, backend="eager")(ids, cu_seqlens=ends, max_seqlen=6)[0]
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+    options = {"cu_seqlens": ends, "max_seqlen": 6}
+    try:
+        torch.export.export(model, (ids,), options, strict=False)
+    except ValueError as error:
+        assert "packed batch (cu_seqlens) can't be exported" in str(error), error
+    else:
+        raise AssertionError("exported: say so in docs/api/packing.md")
+print("same")
+"""
+
+
+def test_packed_batches_are_compiled_with_breaks_and_not_exported():
+    run(PACKED)

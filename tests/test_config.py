@@ -5,6 +5,7 @@ import dataclasses
 import json
 import threading
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -82,8 +83,61 @@ def test_labels():
     assert (config.id2label, config.label2id) == ({0: "LABEL_0"}, {"LABEL_0": 0})
     with pytest.raises(ValueError, match=r"num_labels=3 contradicts id2label=\{0: 'a'\}"):
         DistilBertConfig(num_labels=3, id2label={0: "a"})
-    with pytest.raises(ValueError, match="num_labels must be a positive integer, not 0"):
+    with pytest.raises(ValueError, match="num_labels=0 is no whole number from 1 up"):
         DistilBertConfig(num_labels=0)
+
+
+def test_label2id_alone_defines_the_labels():
+    ids = {"no": 0, "yes": 1, "maybe": 2}
+    assert DistilBertConfig(label2id=ids).id2label == {0: "no", 1: "yes", 2: "maybe"}
+    assert DistilBertConfig.from_dict({"label2id": ids}) == DistilBertConfig(label2id=ids)
+    with pytest.raises(ValueError, match="num_labels=2 contradicts id2label="):
+        DistilBertConfig(label2id=ids, num_labels=2)
+    with pytest.raises(ValueError, match=r"config\.id2label must be a name for each of 0, 1"):
+        DistilBertConfig(label2id={"no": [0]})
+    assert DistilBertConfig(label2id={}) == DistilBertConfig(label2id=None)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [{"no": 1, "yes": 0}, {"no": 0}, {"no": 0, "yes": 1, "maybe": 2}, {"no": 0, "yes": 2},
+     {"no": 0, "yes": "1"}, {"no": 0, "yes": True}, {"no": 0, "yes": [1]}],
+)  # fmt: skip
+def test_labels_that_contradict_each_other(ids, tmp_path):
+    labels = {0: "no", 1: "yes"}
+    message = r"config\.label2id must be null or the inverse of id2label={0: 'no', 1: 'yes'}, not "
+    with pytest.raises(ValueError, match=message):
+        DistilBertConfig(id2label=labels, label2id=ids)
+    config = DistilBertConfig()
+    config.id2label, config.label2id = labels, ids
+    with pytest.raises(ValueError, match=message):
+        config.save_pretrained(tmp_path)
+
+
+def test_two_labels_of_one_name():
+    config = DistilBertConfig(id2label={0: "A", 1: "A", 2: "B"})
+    assert config.label2id == {"A": 1, "B": 2}
+    assert DistilBertConfig.from_dict(config.to_dict()) == config
+
+
+def test_numbers_of_numpy_become_pythons(tmp_path):
+    config = DistilBertConfig(
+        vocab_size=np.int64(50),
+        dropout=np.float64(0.1),
+        attention_dropout=np.float32(0.5),
+        tie_word_embeddings=np.bool_(True),
+        num_labels=np.int64(2),
+        label2id={np.str_("no"): np.int64(0), "yes": np.uint8(1)},
+        pruned_heads={np.int64(1): [np.int32(3)]},
+        extra={"a": [np.float32(2.5)]},
+    )
+    config.n_layers = np.int64(2)
+    config.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert (written["vocab_size"], written["n_layers"], written["a"]) == (50, 2, [2.5])
+    assert (written["dropout"], written["attention_dropout"]) == (0.1, 0.5)
+    assert written["label2id"] == {"no": 0, "yes": 1}
+    assert DistilBertConfig.from_pretrained(tmp_path) == config
 
 
 SHAPES = st.fixed_dictionaries(
@@ -135,6 +189,22 @@ def test_unknown_fields_are_kept_and_written_back(tmp_path):
     config.save_pretrained(tmp_path / "again")
     written = json.loads((tmp_path / "again" / "config.json").read_text())
     assert written["finetuning_task"] == "sst-2" and written["tie_weights_"] is True
+
+
+@pytest.mark.parametrize("name", ["extra", "layer_ops"])
+def test_foreign_fields_with_the_names_of_ours(name, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({name: {"a": 1}}), encoding="utf-8")
+    config = DistilBertConfig.from_pretrained(tmp_path)
+    assert config.extra == {name: {"a": 1}} and config.layer_ops == "torch"
+    config.save_pretrained(tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "config.json").read_text())[name] == {"a": 1}
+
+
+def test_a_broken_file_is_named_once(tmp_path):
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="is not valid JSON") as error:
+        DistilBertConfig.from_pretrained(tmp_path)
+    assert str(error.value).count("config.json") == 1
 
 
 def test_what_is_written():

@@ -66,3 +66,19 @@ def test_the_padding_row_gets_no_gradient():
 def test_out_of_range(ids, positions, message):
     with pytest.raises(ValueError, match=message):
         embeddings()(torch.tensor(ids), None, torch.tensor(positions))
+
+
+@pytest.mark.parametrize(
+    ("own", "given"),
+    [
+        (torch.float32, torch.float64),
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.bfloat16),
+    ],
+)
+def test_embeddings_of_a_wider_dtype(own, given):
+    module = embeddings().to(own)
+    message = f"inputs_embeds is {given}, wider than the model's {own}: cast it"
+    with pytest.raises(ValueError, match=message):
+        module(None, torch.zeros(1, 2, 8, dtype=given), torch.tensor([[0, 1]]))
+    assert module(None, torch.zeros(1, 2, 8, dtype=own), torch.tensor([[0, 1]])).dtype == own

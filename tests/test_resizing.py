@@ -1,5 +1,6 @@
 """Surgery: every change leaves a model that runs, saves, loads and trains at its new size."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,7 +69,13 @@ def test_fewer_tokens():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0,), "0 tokens leave no row"), ((5, 0), "pad_to_multiple_of must be 1 or more, not 0")],
+    [
+        ((0,), "new_num_tokens=0 is no whole number from 1 up"),
+        ((70.0,), "new_num_tokens=70.0 is no whole number"),
+        ((True,), "new_num_tokens=True is no whole number"),
+        ((5, 0), "pad_to_multiple_of=0 is no whole number from 1 up"),
+        ((5, 8.0), "pad_to_multiple_of=8.0 is no whole number"),
+    ],
 )
 def test_sizes_of_tokens_that_make_no_sense(arguments, message):
     _, model = pair("DistilBertModel", "k16")
@@ -115,8 +122,19 @@ def test_fewer_positions():
     assert torch.equal(model(short)[0], expected)
     with pytest.raises(ValueError, match="7 tokens is longer than max_position_embeddings=6"):
         model(torch.zeros(1, 7, dtype=torch.long))
-    with pytest.raises(ValueError, match="at least 1 position, not 0"):
-        model.resize_position_embeddings(0)
+    for size in (0, 20.0):
+        with pytest.raises(ValueError, match=f"new_num_position_embeddings={size} is no whole"):
+            model.resize_position_embeddings(size)
+
+
+@pytest.mark.parametrize("number", [np.int64, np.uint8, torch.tensor], ids=str)
+def test_sizes_of_other_types(number, tmp_path):
+    """They are stored as Python's, or JSON could not write them."""
+    _, model = pair("DistilBertForMaskedLM", "k16")
+    model.resize_token_embeddings(number(VOCAB + 1), pad_to_multiple_of=number(8))
+    model.resize_position_embeddings(number(30))
+    config = reload(model, tmp_path).config
+    assert (config.vocab_size, config.max_position_embeddings) == (-(-(VOCAB + 1) // 8) * 8, 30)
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -153,7 +153,7 @@ for S, right in [(16, True), (17, False)]:
 #
 # `attention_forward_kernel` is `tiled` for a GPU. A program owns `BLOCK_M` queries of one head.
 # It walks over the keys, `BLOCK_N` at a time; `keep` says which of them count. Values that don't
-# aren't even loaded: weight 0 times NaN would be NaN.
+# aren't loaded: 0 times NaN is NaN. Strides count `UNIT`s, so that the compiler sees alignment.
 
 
 # %%

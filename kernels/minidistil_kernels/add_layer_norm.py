@@ -49,11 +49,11 @@ PARTIALS = 256  # programs of the backward: two for each multiprocessor of a lar
 def normalise(t, keep, D, eps):
     """One row: xhat, 0 outside `keep`, and 1 / sqrt(var + eps)."""
     t = tl.where(keep, t, 0.0)
-    mean = tl.sum(t, 0) / D
-    # That sum is rounded to the size of its largest terms. Where the row is nearly constant, the
-    # error is as large as the deviations that count. They are small, so their own mean is exact.
-    mean += tl.sum(tl.where(keep, t - mean, 0.0), 0) / D
-    deviation = tl.where(keep, t - mean, 0.0)
+    deviation = tl.where(keep, t - tl.sum(t, 0) / D, 0.0)
+    # That mean is rounded to the size of the row's terms. Far from 0 its error is as large as the
+    # deviations that count. They are small, so their own mean, which is that error, is exact. It is
+    # taken off them, not added to the mean: that would be rounded to the same size again.
+    deviation = tl.where(keep, deviation - tl.sum(deviation, 0) / D, 0.0)
     rstd = tl.rsqrt(tl.sum(deviation * deviation, 0) / D + eps)
     return deviation * rstd, rstd
 

@@ -6,7 +6,7 @@ checks, strides, tiles, and how PyTorch differentiates, traces and compiles the 
 Not here: the mathematics, the grid and the bytes (the two kernel files).
 """
 
-from math import e, inf, log2, sqrt
+from math import e, gcd, inf, log2, sqrt
 from typing import Any
 
 import torch
@@ -132,8 +132,10 @@ def _seed_tensor(seed: int | Tensor, query: Tensor) -> Tensor:
         if seed.dtype != torch.int64:
             raise ValueError(f"attention: seed is {seed.dtype}, expected int64")
         return seed
-    if not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise ValueError(f"attention: seed is {seed}, expected 0 to 2**31 - 1")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
+        raise ValueError(
+            f"attention: seed is {seed!r}, expected an int from 0 to 2**31 - 1, or int64 (1,)"
+        )
     return torch.full((1,), seed, dtype=torch.int64, device=query.device)
 
 
@@ -157,9 +159,9 @@ def _attention(
     K = query.shape[-1]
     tile = forward_tile(query.dtype, K)
     mask = _whole_tiles(key_mask, tile.BLOCK_N)
+    unit, strides = _in_units(_strides(packed, query, key, value, context))
     arguments = [
-        query, key, value, mask, cu_seqlens, seed, context, lse,
-        *_strides(packed, query, key, value, context),
+        query, key, value, mask, cu_seqlens, seed, context, lse, *strides,
         0 if mask is None else mask.stride(0), *_strides(packed, lse)[:2],
         scale * log2(e), dropout_p, _upscale(dropout_p), max_seqlen, query.shape[1],
         mask is not None, packed, dropout_p > 0, K, triton.next_power_of_2(K),
@@ -167,7 +169,7 @@ def _attention(
     ]  # fmt: skip
     warps = {"num_warps": tile.num_warps, "num_stages": tile.num_stages}
     attention_forward_kernel[_grid(query, cu_seqlens, max_seqlen, tile.BLOCK_M)](
-        *arguments, **warps
+        *arguments, UNIT=unit, **warps
     )
     return context, lse
 
@@ -175,19 +177,10 @@ def _attention(
 @torch.library.custom_op("minidistil::attention_backward", mutates_args=())
 @on_device_of_first
 def _attention_backward(
-    dcontext: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    context: Tensor,
-    lse: Tensor,
-    key_mask: Tensor | None,
-    cu_seqlens: Tensor | None,
-    max_seqlen: int,
-    scale: float,
-    dropout_p: float,
-    seed: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+    dcontext: Tensor, query: Tensor, key: Tensor, value: Tensor, context: Tensor, lse: Tensor,
+    key_mask: Tensor | None, cu_seqlens: Tensor | None, max_seqlen: int, scale: float,
+    dropout_p: float, seed: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     dquery, dkey, dvalue = _empty_heads(query), _empty_heads(query), _empty_heads(query)
     if query.numel() == 0:
         return dquery, dkey, dvalue
@@ -205,19 +198,17 @@ def _attention_backward(
         tile.BLOCK_M, tile.BLOCK_N,
     )  # fmt: skip
     warps = {"num_warps": tile.num_warps, "num_stages": tile.num_stages}
-    arguments = [
-        query, key, value, mask, cu_seqlens, seed, context, lse, dcontext, delta, dquery,
-        *_strides(packed, query, key, value, context, dcontext, dquery), *last,
-    ]  # fmt: skip
     # In this order: the first kernel writes the delta that the second reads.
-    attention_dquery_kernel[_grid(query, cu_seqlens, max_seqlen, tile.BLOCK_M)](*arguments, **warps)
-    arguments = [
-        query, key, value, mask, cu_seqlens, seed, lse, dcontext, delta, dkey, dvalue,
-        *_strides(packed, query, key, value, dcontext, dkey, dvalue), *last,
-    ]  # fmt: skip
+    unit, strides = _in_units(_strides(packed, query, key, value, context, dcontext, dquery))
+    attention_dquery_kernel[_grid(query, cu_seqlens, max_seqlen, tile.BLOCK_M)](
+        query, key, value, mask, cu_seqlens, seed, context, lse, dcontext, delta, dquery,
+        *strides, *last, UNIT=unit, **warps,
+    )  # fmt: skip
+    unit, strides = _in_units(_strides(packed, query, key, value, dcontext, dkey, dvalue))
     attention_dkey_dvalue_kernel[_grid(query, cu_seqlens, max_seqlen, tile.BLOCK_N)](
-        *arguments, **warps
-    )
+        query, key, value, mask, cu_seqlens, seed, lse, dcontext, delta, dkey, dvalue,
+        *strides, *last, UNIT=unit, **warps,
+    )  # fmt: skip
     return dquery, dkey, dvalue
 
 
@@ -249,6 +240,15 @@ def _strides(packed: bool, *tensors: Tensor) -> list[int]:
             )
         strides += [batch, head, row]
     return strides
+
+
+def _in_units(strides: list[int]) -> tuple[int, list[int]]:
+    """The unit, such as 8 elements for heads 40 wide, and the strides divided by it.
+
+    1 where all are multiples of 16: Triton sees those by itself.
+    """
+    unit = gcd(16, *strides) % 16 or 1
+    return unit, [stride // unit for stride in strides]
 
 
 def _whole_tiles(key_mask: Tensor | None, block: int) -> Tensor | None:

@@ -60,24 +60,25 @@ def attention_dquery_kernel(
     scale, scale_log2, dropout_p, dropout_scale, S, H,
     HAS_MASK: tl.constexpr, PACKED: tl.constexpr, DROPOUT: tl.constexpr,
     K: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    UNIT: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of BLOCK_M queries of one head, and their delta."""
+    """The gradient of BLOCK_M queries of one head, and their delta; strides in units of UNIT."""
     start_m, b, h, begin, length = locate(cu_seqlens_ptr, S, H, BLOCK_M, PACKED)
     if start_m >= length:
         return
-    query_ptr += b * stride_qb + h * stride_qh + begin * stride_qs
-    key_ptr += b * stride_kb + h * stride_kh + begin * stride_ks
-    value_ptr += b * stride_vb + h * stride_vh + begin * stride_vs
-    context_ptr += b * stride_cb + h * stride_ch + begin * stride_cs
-    dcontext_ptr += b * stride_dcb + h * stride_dch + begin * stride_dcs
-    dquery_ptr += b * stride_dqb + h * stride_dqh + begin * stride_dqs
+    query_ptr += (b * stride_qb + h * stride_qh + begin * stride_qs) * UNIT
+    key_ptr += (b * stride_kb + h * stride_kh + begin * stride_ks) * UNIT
+    value_ptr += (b * stride_vb + h * stride_vh + begin * stride_vs) * UNIT
+    context_ptr += (b * stride_cb + h * stride_ch + begin * stride_cs) * UNIT
+    dcontext_ptr += (b * stride_dcb + h * stride_dch + begin * stride_dcs) * UNIT
+    dquery_ptr += (b * stride_dqb + h * stride_dqh + begin * stride_dqs) * UNIT
     lse_ptr += b * stride_lb + h * stride_lh + begin
     delta_ptr += b * stride_lb + h * stride_lh + begin
     offs_m = start_m + tl.arange(0, BLOCK_M)
     inside = offs_m < length
-    q = load_rows(query_ptr, offs_m, stride_qs, inside, K, BLOCK_K)
-    dc = load_rows(dcontext_ptr, offs_m, stride_dcs, inside, K, BLOCK_K)
-    c = load_rows(context_ptr, offs_m, stride_cs, inside, K, BLOCK_K)
+    q = load_rows(query_ptr, offs_m, stride_qs * UNIT, inside, K, BLOCK_K)
+    dc = load_rows(dcontext_ptr, offs_m, stride_dcs * UNIT, inside, K, BLOCK_K)
+    c = load_rows(context_ptr, offs_m, stride_cs * UNIT, inside, K, BLOCK_K)
     delta = tl.sum(c.to(tl.float32) * dc.to(tl.float32), 1)
     tl.store(delta_ptr + offs_m, delta, mask=inside)
     lse = load_lse(lse_ptr, offs_m, length)
@@ -86,13 +87,13 @@ def attention_dquery_kernel(
         offs_n = start_n + tl.arange(0, BLOCK_N)
         if HAS_MASK:
             keep = tl.load(key_mask_ptr + b * stride_mask + offs_n) != 0
-            k = load_rows(key_ptr, offs_n, stride_ks, keep, K, BLOCK_K)
-            v = load_rows(value_ptr, offs_n, stride_vs, keep, K, BLOCK_K)
+            k = load_rows(key_ptr, offs_n, stride_ks * UNIT, keep, K, BLOCK_K)
+            v = load_rows(value_ptr, offs_n, stride_vs * UNIT, keep, K, BLOCK_K)
         else:
             keep = offs_n < length
             offs_kv = tl.minimum(offs_n, length - 1)
-            k = load_rows(key_ptr, offs_kv, stride_ks, None, K, BLOCK_K)
-            v = load_rows(value_ptr, offs_kv, stride_vs, None, K, BLOCK_K)
+            k = load_rows(key_ptr, offs_kv, stride_ks * UNIT, None, K, BLOCK_K)
+            v = load_rows(value_ptr, offs_kv, stride_vs * UNIT, None, K, BLOCK_K)
         s = tl.dot(q, tl.trans(k), input_precision="ieee")
         s = tl.where(keep[None, :], s, float("-inf"))
         p = tl.exp2(s * scale_log2 - lse[:, None])
@@ -102,7 +103,7 @@ def attention_dquery_kernel(
             dp = tl.where(spared, dp * dropout_scale, 0.0)
         ds = p * (dp - delta[:, None])
         dq = tl.dot(ds.to(k.dtype), k, dq, input_precision="ieee")
-    store_rows(dquery_ptr, offs_m, stride_dqs, inside, dq * scale, K, BLOCK_K)
+    store_rows(dquery_ptr, offs_m, stride_dqs * UNIT, inside, dq * scale, K, BLOCK_K)
 
 
 @triton.jit
@@ -116,17 +117,18 @@ def attention_dkey_dvalue_kernel(
     scale, scale_log2, dropout_p, dropout_scale, S, H,
     HAS_MASK: tl.constexpr, PACKED: tl.constexpr, DROPOUT: tl.constexpr,
     K: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    UNIT: tl.constexpr,
 ):  # fmt: skip
-    """The gradients of BLOCK_N keys of one head and of their values."""
+    """The gradients of BLOCK_N keys of one head and of their values; strides in units of UNIT."""
     start_n, b, h, begin, length = locate(cu_seqlens_ptr, S, H, BLOCK_N, PACKED)
     if start_n >= length:
         return
-    query_ptr += b * stride_qb + h * stride_qh + begin * stride_qs
-    key_ptr += b * stride_kb + h * stride_kh + begin * stride_ks
-    value_ptr += b * stride_vb + h * stride_vh + begin * stride_vs
-    dcontext_ptr += b * stride_dcb + h * stride_dch + begin * stride_dcs
-    dkey_ptr += b * stride_dkb + h * stride_dkh + begin * stride_dks
-    dvalue_ptr += b * stride_dvb + h * stride_dvh + begin * stride_dvs
+    query_ptr += (b * stride_qb + h * stride_qh + begin * stride_qs) * UNIT
+    key_ptr += (b * stride_kb + h * stride_kh + begin * stride_ks) * UNIT
+    value_ptr += (b * stride_vb + h * stride_vh + begin * stride_vs) * UNIT
+    dcontext_ptr += (b * stride_dcb + h * stride_dch + begin * stride_dcs) * UNIT
+    dkey_ptr += (b * stride_dkb + h * stride_dkh + begin * stride_dks) * UNIT
+    dvalue_ptr += (b * stride_dvb + h * stride_dvh + begin * stride_dvs) * UNIT
     lse_ptr += b * stride_lb + h * stride_lh + begin
     delta_ptr += b * stride_lb + h * stride_lh + begin
     offs_n = start_n + tl.arange(0, BLOCK_N)
@@ -136,15 +138,15 @@ def attention_dkey_dvalue_kernel(
         keep = tl.load(key_mask_ptr + b * stride_mask + offs_n) != 0
     # A mask on these two loads makes the compiler give up prefetching in the loop (sm_80).
     offs_kv = tl.minimum(offs_n, length - 1)
-    k = load_rows(key_ptr, offs_kv, stride_ks, None, K, BLOCK_K)
-    v = load_rows(value_ptr, offs_kv, stride_vs, None, K, BLOCK_K)
+    k = load_rows(key_ptr, offs_kv, stride_ks * UNIT, None, K, BLOCK_K)
+    v = load_rows(value_ptr, offs_kv, stride_vs * UNIT, None, K, BLOCK_K)
     dk = tl.zeros([BLOCK_N, BLOCK_K], tl.float32)
     dv = tl.zeros([BLOCK_N, BLOCK_K], tl.float32)
     for start_m in range(0, length, BLOCK_M):
         offs_m = start_m + tl.arange(0, BLOCK_M)
         offs_qc = tl.minimum(offs_m, length - 1)
-        q = load_rows(query_ptr, offs_qc, stride_qs, None, K, BLOCK_K)
-        dc = load_rows(dcontext_ptr, offs_qc, stride_dcs, None, K, BLOCK_K)
+        q = load_rows(query_ptr, offs_qc, stride_qs * UNIT, None, K, BLOCK_K)
+        dc = load_rows(dcontext_ptr, offs_qc, stride_dcs * UNIT, None, K, BLOCK_K)
         lse = load_lse(lse_ptr, offs_m, length)
         delta = tl.load(delta_ptr + offs_qc)
         s = tl.dot(k, tl.trans(q), input_precision="ieee")
@@ -162,15 +164,19 @@ def attention_dkey_dvalue_kernel(
     # A masked key was weighed 0 by all, so its sums are 0, or NaN where it or its value is NaN.
     dk = tl.where(keep[:, None], dk * scale, 0.0)
     dv = tl.where(keep[:, None], dv * dropout_scale, 0.0)
-    store_rows(dkey_ptr, offs_n, stride_dks, inside, dk, K, BLOCK_K)
-    store_rows(dvalue_ptr, offs_n, stride_dvs, inside, dv, K, BLOCK_K)
+    store_rows(dkey_ptr, offs_n, stride_dks * UNIT, inside, dk, K, BLOCK_K)
+    store_rows(dvalue_ptr, offs_n, stride_dvs * UNIT, inside, dv, K, BLOCK_K)
 
 
 def backward_tile(dtype: torch.dtype, K: int, dropout: bool) -> Tile:
-    """As `forward_tile`, for both kernels; the random numbers of dropout need registers too."""
+    """As `forward_tile`, for both kernels; the random numbers of dropout need registers too.
+
+    Two spill 8 bytes a thread, dK and dV of float32 40 wide (sm_80) and of half precision 48 wide
+    with mask and dropout (sm_90); tiles that mend them spilled more elsewhere.
+    """
     if dtype == torch.float32:
         return Tile(16, 32, 8 if K > 64 else 4, 2)
     padded = triton.next_power_of_2(K) != K
-    if K > 64 and padded:
+    if padded and (K > 64 or dropout):
         return Tile(32, 32, 4, 2)
     return Tile(64, 32 if K > 64 or padded or dropout else 64, 4, 2)

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from minidistil_kernels import interpreter
 
@@ -22,9 +23,11 @@ def check_floats(op: str, **tensors: Tensor) -> None:
     """Check the floating-point inputs of `op`: one dtype the kernels know, one device they run on.
 
     Raises:
-        ValueError: Another dtype, two dtypes, two devices, a CPU tensor without the interpreter, or
-            bfloat16 in an interpreter whose bfloat16 is not repaired.
+        TypeError: No tensor.
+        ValueError: Another dtype, two dtypes, two devices, a CPU tensor without the interpreter,
+            bfloat16 in an interpreter whose bfloat16 is not repaired, or a tangent.
     """
+    check_devices(op, **tensors)
     first = next(iter(tensors.values()))
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES:
@@ -37,7 +40,12 @@ def check_floats(op: str, **tensors: Tensor) -> None:
                 f"{op}: {name} is {tensor.dtype}, but {next(iter(tensors))} is {first.dtype}; "
                 "cast one of them"
             )
-    check_devices(op, **tensors)
+        # An operator has no forward derivative, and PyTorch takes what is not there for 0.
+        if forward_ad.unpack_dual(tensor).tangent is not None:
+            raise ValueError(
+                f"{op}: {name} is differentiated forward (as torch.func.jvp does), and the kernels "
+                f"know reverse mode only; minidistil_kernels.reference.{op} knows both"
+            )
     if first.dtype == torch.bfloat16 and interpreter.INTERPRETING and not interpreter.bf16_repairs:
         raise ValueError(
             f"{op}: Triton's interpreter computes bfloat16 wrongly and silently; call "
@@ -46,13 +54,16 @@ def check_floats(op: str, **tensors: Tensor) -> None:
 
 
 def check_devices(op: str, **tensors: Tensor) -> None:
-    """Check that all inputs of `op` are on one device, and that kernels can run there.
+    """Check that all inputs of `op` are tensors on one device, and that kernels can run there.
 
     Raises:
+        TypeError: No tensor.
         ValueError: Two devices, or a CPU tensor where the interpreter is off.
     """
     first = next(iter(tensors.values()))
     for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{op}: {name} is a {type(tensor).__name__}, expected a torch.Tensor")
         if tensor.device != first.device:
             raise ValueError(
                 f"{op}: {name} is on {tensor.device}, but {next(iter(tensors))} on {first.device}"

@@ -150,15 +150,30 @@ def _linear_gelu(x: Tensor, weight: Tensor, bias: Tensor, save_z: bool) -> tuple
     return y, z
 
 
-@torch.library.custom_op("minidistil::gelu_backward", mutates_args=())
+@torch.library.custom_op("minidistil::linear_gelu_backward", mutates_args=())
 @on_device_of_first
-def _gelu_backward(z: Tensor, dy: Tensor) -> Tensor:
+def _linear_gelu_backward(
+    x: Tensor, weight: Tensor, z: Tensor, dy: Tensor, needs: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """dx, dw and db, empty where `needs` says that nobody asks.
+
+    One operator, products included: PyTorch would differentiate those a second time, and the kernel
+    not, and half of a second derivative is no error that anyone sees.
+    """
     dz = torch.empty_like(z)
     if z.numel():
         gelu_backward_kernel[(triton.cdiv(z.numel(), BLOCK_N),)](
             z, dy.contiguous(), dz, z.numel(), BLOCK_N=BLOCK_N
         )
-    return dz
+    dx, dweight, dbias = _gradients(x, weight, needs)
+    with torch.autocast(x.device.type, enabled=False):  # the dtype of the inputs counts
+        if needs[0]:
+            dx = dz @ weight
+        if needs[1]:
+            dweight = torch.einsum("...f,...d->fd", dz, x)
+    if needs[2]:
+        dbias = dz.sum_to_size(dz.shape[-1])
+    return dx, dweight, dbias
 
 
 def _outputs(x: Tensor, weight: Tensor, save_z: bool) -> tuple[Tensor, Tensor]:
@@ -171,9 +186,17 @@ def _(x: Tensor, weight: Tensor, bias: Tensor, save_z: bool) -> tuple[Tensor, Te
     return _outputs(x, weight, save_z)
 
 
-@_gelu_backward.register_fake
-def _(z: Tensor, dy: Tensor) -> Tensor:
-    return torch.empty_like(z)
+def _gradients(x: Tensor, weight: Tensor, needs: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
+    shapes = (x.shape, weight.shape, weight.shape[:1])
+    dx, dweight, dbias = (x.new_empty(s if n else 0) for s, n in zip(shapes, needs, strict=True))
+    return dx, dweight, dbias
+
+
+@_linear_gelu_backward.register_fake
+def _(
+    x: Tensor, weight: Tensor, z: Tensor, dy: Tensor, needs: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _gradients(x, weight, needs)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -184,19 +207,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 
 def _differentiate(ctx: Any, dy: Tensor, _: Any) -> tuple[Tensor | None, ...]:
-    # Without a graph: a second derivative of these products alone would be wrong, and in silence.
-    with torch.no_grad(), torch.autocast(dy.device.type, enabled=False):
-        return _gradients(ctx, dy)
-
-
-def _gradients(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    x, weight, z = ctx.saved_tensors
-    dz = _gelu_backward(z, dy)
-    needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
-    dx = dz @ weight if needs_x else None
-    dweight = torch.einsum("...f,...d->fd", dz, x) if needs_weight else None
-    dbias = dz.sum_to_size(dz.shape[-1]) if needs_bias else None
-    return dx, dweight, dbias, None
+    needs = list(ctx.needs_input_grad[:3])
+    gradients = _linear_gelu_backward(*ctx.saved_tensors, dy, needs)
+    return *(g if n else None for g, n in zip(gradients, needs, strict=True)), None
 
 
 _linear_gelu.register_autograd(_differentiate, setup_context=_save)

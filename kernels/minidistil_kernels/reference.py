@@ -165,7 +165,8 @@ def distillation_loss(
         total = alpha_ce * ce + alpha_mlm * mlm
 
     The teacher is a constant: no gradient reaches it. Only `total` is differentiable; ce and mlm
-    are there to be shown. 0 with zero gradient where N is 0.
+    are there to be shown. 0 with zero gradient where N is 0. Where p is 0, as at a teacher's logit
+    of -inf, its term of the sum is 0.
 
     Source: Hinton et al. 2015, arXiv 1503.02531 (T^2); Sanh et al. 2019, arXiv 1910.01108.
     """
@@ -173,7 +174,9 @@ def distillation_loss(
     student, teacher = student.to(wide), teacher.detach().to(wide)
     log_q = (student / temperature).log_softmax(-1)
     log_p = (teacher / temperature).log_softmax(-1)
-    divergence = F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+    p = log_p.exp()
+    # Filled before the product: 0 * -inf is NaN.
+    divergence = (p * (log_p - log_q).masked_fill(p == 0, 0.0)).sum()
     ce = temperature**2 * divergence / max(len(student), 1)
     mlm = ce.new_zeros(()) if labels is None else cross_entropy(student, labels)
     return alpha_ce * ce + alpha_mlm * mlm, ce.detach(), mlm.detach()

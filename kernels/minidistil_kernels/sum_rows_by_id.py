@@ -6,10 +6,10 @@ Grid: one program for each of the N sorted ids and each BLOCK_D columns. Program
     run of equal ids sum the run, ROWS rows at a time, and write one row of the gradient; the
     others end at once. The order of a sum is therefore fixed. Atomic additions would arrive in any
     order.
-Bytes, for N rows of D elements of e bytes, ids of i bytes: reads N*D*e for the rows, and
-    N*(2*i + 8) + 8 for each run for every BLOCK_D columns; writes D*e for each run. Before that
-    PyTorch sorts the ids and sets the whole gradient to 0, the larger part: V*D*e, 47 MB for 30,522
-    rows of 768 in half precision.
+Bytes, for N rows of D elements of e bytes, ids of i bytes: reads N*D*e for the rows, and for every
+    BLOCK_D columns (2*N - 1)*i + 8*N, and 8 for each run; writes D*e for each run. Rows of the
+    padding_idx are left out. Before that PyTorch sorts the ids and sets the whole gradient to 0,
+    the larger part: V*D*e, 47 MB for 30,522 rows of 768 in half precision.
 
 Source: the segmented sum of Blelloch 1990, CMU-CS-90-190, with a program for each segment.
 Not here: its use (`embedding_layer_norm.py`); a sparse gradient.

@@ -5,8 +5,9 @@ vector to every token of a single text, so that vector can be added to every pos
 
     word + position + segment[0]  =  word + (position + segment[0])
 
-What cannot be carried over exactly (the pooler, next-sentence prediction, classifiers that sit on
-the pooler) is left out and named.
+What cannot be carried over exactly is left out and named: the pooler, next-sentence prediction,
+classifiers that sit on the pooler, and the head for question answering, because its input is always
+a pair, question and context, whose second segment DistilBERT can't mark.
 
 Source: Devlin et al. 2018; the names are transformers'.
 """
@@ -20,11 +21,7 @@ from minidistil.checkpoints.loading import build_model
 from minidistil.checkpoints.weights import read_weights
 from minidistil.config import DistilBertConfig
 from minidistil.embeddings import LAYER_NORM_EPS
-from minidistil.heads import (
-    DistilBertForMaskedLM,
-    DistilBertForQuestionAnswering,
-    DistilBertForTokenClassification,
-)
+from minidistil.heads import DistilBertForMaskedLM, DistilBertForTokenClassification
 from minidistil.model import DistilBertModel
 from minidistil.pretrained import DistilBertPreTrainedModel
 
@@ -73,8 +70,8 @@ def convert_bert(
 ) -> tuple[DistilBertPreTrainedModel, list[str]]:
     """Turn a BERT checkpoint into a DistilBERT model.
 
-    The class follows the weights: masked LM, question answering and token classification keep
-    their heads, everything else becomes a bare `DistilBertModel`.
+    The class follows the weights: masked LM and token classification keep their heads, everything
+    else becomes a bare `DistilBertModel`.
 
     Args:
         name_or_path: A folder, `"user/name"` or `"user/name@revision"`.
@@ -107,8 +104,6 @@ def convert_bert(
     cls: type[DistilBertPreTrainedModel] = DistilBertModel
     if "vocab_transform.weight" in weights:
         cls = DistilBertForMaskedLM
-    elif "qa_outputs.weight" in weights:
-        cls = DistilBertForQuestionAnswering
     elif source.get("architectures") == ["BertForTokenClassification"]:
         cls = DistilBertForTokenClassification
     try:
@@ -129,6 +124,7 @@ def _check_convertible(source: dict[str, Any]) -> None:
         "add_cross_attention": (False, None),
         "pruned_heads": ({}, None),
         "layer_norm_eps": (LAYER_NORM_EPS, None),
+        "quantization_config": (None,),
     }
     for name, values in required.items():
         if source.get(name) not in values:

@@ -5,10 +5,15 @@ import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+SCRATCH = ".saving-"  # how the name of a scratch folder begins
+LOCK = f"{SCRATCH}lock"  # the file in it that its process holds
+GRACE = 3600  # seconds after which a scratch folder that nobody holds is abandoned
 
 
 @contextlib.contextmanager
@@ -19,6 +24,7 @@ def staged(folder: str | os.PathLike[str]) -> Iterator[Path]:
     when the block ends without an exception are the files renamed over their namesakes, so that an
     interrupted save leaves every old file whole. The renames follow one another in the order of
     the names: a crash in that last instant can leave new files beside old ones, never half a file.
+    The scratch folder of a process that was killed is removed by a later call for the same folder.
 
     Args:
         folder: The destination; made, with its parents, where it does not exist.
@@ -45,27 +51,56 @@ def staged(folder: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileNotFoundError(
             f"{link} is a link to a folder that is not there: make that folder or remove the link"
         ) from error
-    scratch = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
     try:
-        # What a new file gets here under the umask. (safetensors makes private ones; and the mask
-        # itself can only be read by setting it, for all threads at once.)
-        probe = scratch / ".mode"
-        os.close(os.open(probe, os.O_CREAT | os.O_WRONLY, 0o666))
-        mode = stat.S_IMODE(probe.stat().st_mode)
-        probe.unlink()
-        yield scratch
-        written = sorted(scratch.iterdir())
-        for path in written:
-            target = folder / path.name
-            if target.exists() and not target.is_file():
-                raise OSError(f"{target} is not a regular file: it is left alone")
-            path.chmod(mode)
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-        for path in written:
-            os.replace(path, folder / path.name)
+        with (scratch / LOCK).open("wb") as lock:
+            _take(lock)
+            _remove_abandoned(folder, scratch.stat().st_mtime)
+            # What a new file gets here under the umask. (safetensors makes private ones; and the
+            # mask itself can only be read by setting it, for all threads at once.)
+            mode = stat.S_IMODE(os.fstat(lock.fileno()).st_mode)
+            yield scratch
+            written = sorted(path for path in scratch.iterdir() if path.name != LOCK)
+            for path in written:
+                target = folder / path.name
+                if target.exists() and not target.is_file():
+                    raise OSError(f"{target} is not a regular file: it is left alone")
+                path.chmod(mode)
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+            for path in written:
+                os.replace(path, folder / path.name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path, now: float) -> None:
+    """Remove the scratch folders of processes that were killed; those of living ones are locked."""
+    for old in folder.glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError):  # it has gone meanwhile, or is somebody else's
+            # A folder that was made just now may not be locked yet. Both times are the file
+            # system's, whose clock need not be ours.
+            if old.stat().st_mtime < now - GRACE:
+                with (old / LOCK).open("wb") as lock:
+                    abandoned = _take(lock)
+                if abandoned:
+                    shutil.rmtree(old)
+
+
+def _take(lock: IO[bytes]) -> bool:
+    """Lock a file until it is closed or the process ends; False where another process has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # or the file system has no locks
+        return False
+    return True
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from minidistil.aliases import ALIASES, canonical_fields, dtype_name
+from minidistil.arguments import usable_device
 from minidistil.checkpoints.weights import read_weights
 from minidistil.config import DTYPES, DistilBertConfig
 from minidistil.embeddings import set_sinusoidal_positions
@@ -78,7 +79,7 @@ def build_model(
 
     Raises:
         ShapeError: A shape differs.
-        ValueError: The encoder is incomplete, or a weight is of integers.
+        ValueError: The encoder is incomplete, the weights are quantized, or no such device.
     """
     with torch.device("meta"):
         model = cls(config)
@@ -88,7 +89,7 @@ def build_model(
     info = _compare(model, weights, wanted)
     _check(model, info, weights, wanted, ignore_mismatched_sizes)
     resolved = _resolve_dtype(dtype, config, weights)
-    _assign(model, info, weights, wanted, torch.device(device), resolved)
+    _assign(model, info, weights, wanted, usable_device(device), resolved)
     model.tie_weights()
     model.config.dtype = dtype_name(resolved)
     return model.eval(), info
@@ -117,11 +118,17 @@ def _check(
     ignore_mismatched_sizes: bool,
 ) -> None:
     """Refuse what would give a model that is not the checkpoint's."""
+    quantized = model.config.extra.get("quantization_config")
+    if quantized:
+        raise ValueError(
+            f"quantization_config={quantized!r}: the weights are numbers of another scale, which "
+            "this library does not undo; load the checkpoint it was made from"
+        )
     for name in sorted(weights.keys() & wanted.keys()):
-        if not weights[name].is_floating_point():
+        if dtype_name(weights[name].dtype) not in DTYPES:
             raise ValueError(
                 f"{name} is of {weights[name].dtype} in the checkpoint: quantized weights can't be "
-                "loaded without their scales; save the checkpoint in a floating-point dtype"
+                f"loaded without their scales; save the checkpoint in one of {DTYPES}"
             )
     mismatched = info["mismatched_keys"]
     if mismatched and not ignore_mismatched_sizes:

@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 
 import safetensors.torch
+from torch import Tensor
 
 from minidistil.aliases import dtype_name
 from minidistil.checkpoints.files import staged, write_json
@@ -12,20 +14,34 @@ from minidistil.checkpoints.weights import SAFETENSORS
 from minidistil.pretrained import DistilBertPreTrainedModel
 
 
-def save_model(model: DistilBertPreTrainedModel, folder: str | os.PathLike[str]) -> None:
+def save_model(
+    model: DistilBertPreTrainedModel,
+    folder: str | os.PathLike[str],
+    state: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write a model's config and weights into `folder`; a failure leaves the old files whole.
 
     A tied projector is not written: it is the word embedding, and loading ties it again. Tied means
     that the weights are one and that the config says so; the config that is written says the same.
 
+    Args:
+        model: The model.
+        folder: Made where it does not exist.
+        state: The model's state dict, where it is not at hand as `model.state_dict()`: gathered
+            from the processes that have a part of it each.
+
     Raises:
-        ValueError: A field of the config was set to nonsense.
+        ValueError: A field of the config was set to nonsense, or the weights are on "meta", where
+            they have shapes but no numbers.
         NotADirectoryError: `folder` is a file.
     """
     config = dataclasses.replace(
         model.config, architectures=[type(model).__name__], dtype=dtype_name(model.dtype)
     )
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    state = model.state_dict() if state is None else state
+    weights = {name: tensor.contiguous() for name, tensor in state.items()}
+    if any(tensor.is_meta for tensor in weights.values()):
+        raise ValueError("weights on the device 'meta' have no numbers to save")
     projector = model.get_output_embeddings()
     if projector is not None:
         one = projector.weight is model.get_input_embeddings().weight

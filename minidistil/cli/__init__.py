@@ -11,9 +11,11 @@ Not here: anything that a Python program could not do with the library.
 """
 
 import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn, TextIO
 
 import click
@@ -21,6 +23,8 @@ import click
 from minidistil import __version__
 from minidistil.cli.check import check
 from minidistil.cli.checkpoints import convert, info
+from minidistil.cli.distill import distill
+from minidistil.cli.finetune import evaluate, finetune
 from minidistil.cli.predict import answer, choose, classify, fill_mask, tag
 from minidistil.cli.vectors import embed, search
 
@@ -39,7 +43,22 @@ def cli() -> None:
     """
 
 
-for _verb in (fill_mask, classify, tag, answer, choose, embed, search, info, convert, check):
+VERBS = (
+    fill_mask,
+    classify,
+    tag,
+    answer,
+    choose,
+    embed,
+    search,
+    info,
+    convert,
+    distill,
+    finetune,
+    evaluate,
+    check,
+)
+for _verb in VERBS:
     cli.add_command(_verb)
 
 
@@ -49,6 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: What follows `minidistil`; None takes the process's own.
     """
+    # Python has None for a stream that was closed when it started (`>&-`).
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (to the end); messages, warnings and bars go nowhere
+    if sys.stdout is None:
+        click.echo("Error: standard output is closed: redirect it, to a file or away", err=True)
+        sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         # JSON lines are UTF-8, whatever the terminal speaks.
         if isinstance(stream, io.TextIOWrapper):

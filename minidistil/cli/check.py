@@ -5,9 +5,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -41,16 +42,21 @@ Example:
 )
 @click.option("--packed", metavar="FILE.py:FUNCTION", help="The packed form of your attention.")
 @click.option(
-    "--examples", type=click.IntRange(min=1), default=20, show_default=True, help="Cases a law."
+    "--examples",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Random cases a law, besides a few fixed ones.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 def check(function: str, op: str | None, packed: str | None, examples: int, as_json: bool) -> int:
     """Which laws does your kernel obey?
 
-    Runs FILE.py and tries FUNCTION, Triton or plain PyTorch, on random cases: against the
-    reference in float64, forward and backward, in three dtypes, with masks, strides and extremes.
-    Shows the smallest case that fails. Without a GPU Triton runs in its interpreter, with every
-    memory access checked. Exits with 1 if a law fails.
+    Runs FILE.py and tries FUNCTION, Triton or plain PyTorch, on fixed and on random cases: against
+    the reference in float64, forward and backward, in three dtypes, with masks, strides and
+    extremes. Shows the smallest case that fails. Without a GPU Triton runs in its interpreter, with
+    every memory access checked, and NaN in what a GPU leaves undefined. What FILE.py prints goes to
+    the error stream. Exits with 1 if a law fails.
     """
     if op is None:
         name = function.rpartition(":")[2]
@@ -70,42 +76,55 @@ def check(function: str, op: str | None, packed: str | None, examples: int, as_j
             f"the conformance suite needs {error.name}: pip install 'minidistil[learn]'"
         ) from error
     suite = getattr(testing, f"check_{op}")
-    forms = {} if packed is None else {"packed": _load(packed)}
-    with _memory_checks():
-        report = suite(_load(function), **forms, examples=examples)
+    with redirect_stdout(sys.stderr), _conditions():  # the report alone is the output
+        modules: dict[Path, ModuleType] = {}
+        forms = {} if packed is None else {"packed": _load(packed, modules)}
+        report = suite(_load(function, modules), **forms, examples=examples)
     click.echo(json.dumps(report.to_dict(), allow_nan=False) if as_json else str(report))
     return 0 if report.holds else 1
 
 
-def _load(place: str) -> Callable[..., Any]:
-    """Run the file of "FILE.py:FUNCTION" as Python would, and take the function out of it."""
+def _load(place: str, modules: dict[Path, ModuleType]) -> Callable[..., Any]:
+    """Take the function out of the file of "FILE.py:FUNCTION", which runs once: see `modules`."""
     file, colon, name = place.rpartition(":")
     if not colon or not name.isidentifier():
         raise click.UsageError(f"{place!r} is no FILE.py:FUNCTION")
-    path = Path(file)
+    path = Path(file).resolve()
     if not path.is_file():
         raise click.UsageError(f"there is no file {file!r}")
+    if path not in modules:
+        modules[path] = _run(file, path)
+    found = getattr(modules[path], name, None)
+    if not callable(found):
+        raise click.UsageError(f"{file} has no function {name!r}")
+    return found
+
+
+def _run(file: str, path: Path) -> ModuleType:
+    """Run a file as Python would."""
     spec = importlib.util.spec_from_file_location(f"checked_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise click.UsageError(f"{file!r} is no Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where a dataclass looks for the module it stands in
     # What lies beside the file can be imported by it, as with `python FILE.py`.
-    sys.path.insert(0, str(path.resolve().parent))
+    sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever somebody's file raises
         reason = f"{type(error).__name__}: {error}"
         raise click.ClickException(f"{file} can't be run: {reason}") from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        raise click.UsageError(f"{file} has no function {name!r}")
-    return found
+    return module
 
 
-def _memory_checks() -> Any:
-    if importlib.util.find_spec("triton") is None:
-        return nullcontext()
-    from minidistil_kernels import interpreter, lab
+@contextmanager
+def _conditions() -> Iterator[None]:
+    """Interpreted kernels are checked, and shown NaN in what a GPU leaves undefined."""
+    with ExitStack() as stack:
+        if importlib.util.find_spec("triton") is not None:
+            from minidistil_kernels import interpreter, lab
 
-    return lab.memory_checks() if interpreter.INTERPRETING else nullcontext()
+            if interpreter.INTERPRETING:
+                stack.enter_context(lab.memory_checks())
+                stack.enter_context(lab.undefined_as_nan())
+        yield

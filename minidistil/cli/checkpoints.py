@@ -122,14 +122,19 @@ Example:
 def convert(source: str, target: Path, force: bool) -> None:
     """Turn the BERT checkpoint SOURCE, a folder or hub id, into a DistilBERT one in TARGET.
 
+    Heads for masked words and for token labels are kept. Others are left out: they sit on BERT's
+    pooler, or read pairs of texts, as that for question answering does.
+
     With --force the new checkpoint takes the place of an earlier one: what that one has besides,
     such as weights in shards, is removed. Files that are no checkpoint's are left alone.
     """
     from minidistil.checkpoints.conversion import convert_bert
-    from minidistil.checkpoints.files import staged
+    from minidistil.checkpoints.files import SCRATCH, staged
     from minidistil.tokenization import DistilBertTokenizer
 
-    if target.is_dir() and any(target.iterdir()) and not force:
+    found = target.iterdir() if target.is_dir() else ()
+    # What a save that was killed has left is nobody's.
+    if not force and any(not path.name.startswith(SCRATCH) for path in found):
         raise click.UsageError(f"{target} is not empty: choose another folder, or pass --force")
     if target.is_dir() and os.path.isdir(source) and target.samefile(source):
         raise click.UsageError(f"{target} is SOURCE itself: choose another folder")
@@ -148,6 +153,8 @@ def convert(source: str, target: Path, force: bool) -> None:
         "The two compute the same for single texts. DistilBERT has no segment embeddings, so for "
         "pairs of texts they differ."
     )
+    if "qa_outputs.weight" in dropped:
+        click.echo("Questions and their contexts are such pairs: qa_outputs would answer wrongly.")
     if stale:
         click.echo(f"removed of the earlier checkpoint: {', '.join(sorted(stale))}")
 

@@ -75,7 +75,7 @@ class Common:
             if self.files:
                 raise click.UsageError("give the input as arguments or with --file, not both")
             return given_records(arguments, names)
-        if not self.files and sys.stdin.isatty():
+        if not self.files and (sys.stdin is None or sys.stdin.isatty()):
             raise click.UsageError(
                 f"there is no input: give {' '.join(names).upper()}, --file FILE, or pipe it in"
             )

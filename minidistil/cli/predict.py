@@ -1,6 +1,7 @@
 """The verbs that have a head predict: fill-mask, classify, tag, answer, choose."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -134,26 +135,23 @@ Example (any DistilBERT trained to label tokens):
 @click.option(
     "--stride",
     type=click.IntRange(min=0),
-    default=32,
-    show_default=True,
-    help="Tokens that the windows of a long text share.",
+    help="Tokens that the windows of a long text share.  [default: 32, at most half a window]",
 )
 @common_options
-def tag(common: Common, text: tuple[str, ...], aggregation: str, stride: int) -> None:
+def tag(common: Common, text: tuple[str, ...], aggregation: str, stride: int | None) -> None:
     """Find names and other entities in texts of any length.
 
     JSON fields: text. An empty line has no result (null).
     """
-    _run(
-        common,
-        "token-classification",
-        text,
-        TEXT,
-        _text,
-        _show_entities,
-        aggregation_strategy=aggregation,
-        stride=None if aggregation == "none" else stride,
-    )
+    records = common.records(text, TEXT)
+    predict = common.pipeline("token-classification", aggregation_strategy=aggregation)
+    if aggregation != "none":
+        if stride is None:
+            room = predict.max_length - predict.tokenizer.num_special_tokens_to_add()
+            stride = min(32, room // 2)
+        predict.settings = replace(predict.settings, stride=stride)
+    for record, result in results_of(records, _text, predict):
+        write(record, result, common.as_json, _show_entities)
 
 
 def _show_entities(result: list[Any]) -> str:

@@ -6,6 +6,7 @@ empty line) stays in its place and has no result, so that output lines up with i
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,8 @@ def read_lines(file: str, errors: str) -> Iterator[tuple[str, str]]:
         ValueError: Bytes that are not UTF-8, unless `errors` is "replace".
         OSError: The file can't be read.
     """
+    if file == "-" and sys.stdin is None:
+        raise OSError("standard input is closed")
     with click.open_file(file, "rb") as stream:
         for number, raw in enumerate(stream, start=1):
             place = f"{'standard input' if file == '-' else file}:{number}"

@@ -1,4 +1,8 @@
-"""From records to lines of output: one for each record, in order, as soon as it is known."""
+"""From records to lines of output: one for each record, in order, as soon as it is known.
+
+A pipeline reads some batches ahead, to put lines of similar length together: the first result is
+known when so many lines were read, or the input has ended.
+"""
 
 import json
 import math

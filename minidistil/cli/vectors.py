@@ -118,8 +118,8 @@ Example:
     type=click.Path(path_type=Path),
     callback=_replaceable,
     metavar="FILE",
-    help="Keep vectors here, so that only new passages are embedded next time. The file is "
-    "written once, when all of them are.",
+    help="Keep vectors here, so that only new passages are embedded next time: those of this "
+    "search, no others. The file is written once, when all of them are, or at Ctrl-C.",
 )
 @click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Hits.")
 @common_options

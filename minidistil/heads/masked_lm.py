@@ -48,6 +48,17 @@ class DistilBertForMaskedLM(DistilBertHead):
         self.vocab_projector = projector
         self.config.tie_word_embeddings = projector.weight is words
 
+    def transform(self, hidden: Tensor) -> Tensor:
+        """What the head does to hidden states (..., D) before it projects them onto the words."""
+        ops = resolve_layer_ops(self.config.layer_ops)
+        return self.vocab_layer_norm(
+            ops.linear_activation(hidden, self.vocab_transform, self.activation)
+        )
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The head alone, for some rows only: hidden states (..., D) -> logits (..., V)."""
+        return self.vocab_projector(self.transform(hidden))
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -89,9 +100,7 @@ class DistilBertForMaskedLM(DistilBertHead):
             return_dict=True,
         )
         ops = resolve_layer_ops(self.config.layer_ops)
-        hidden = encoded.last_hidden_state
-        hidden = ops.linear_activation(hidden, self.vocab_transform, self.activation)
-        hidden = self.vocab_layer_norm(hidden)
+        hidden = self.transform(encoded.last_hidden_state)
         if labels is None:
             loss, logits = None, self.vocab_projector(hidden)
         else:

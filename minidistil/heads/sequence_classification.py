@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minidistil.checks import check_tensors
-from minidistil.config import DistilBertConfig
-from minidistil.heads.base import DistilBertHead, cross_entropy, widened
+from minidistil.checks import check_range, check_tensors
+from minidistil.config import PROBLEM_TYPES, DistilBertConfig
+from minidistil.heads.base import IGNORE_INDEX, DistilBertHead, cross_entropy, widened
 from minidistil.outputs import SequenceClassifierOutput
 from minidistil.packing import first_tokens
 
@@ -48,14 +48,17 @@ class DistilBertForSequenceClassification(DistilBertHead):
             labels: By `config.problem_type`; where that is None, one label means regression,
                 integers mean a single label, anything else several. Nothing is written back.
                 - "regression": (B,) or (B, num_labels) numbers; the loss is the mean square error.
+                  None is ignored, be it -100 or NaN.
                 - "single_label_classification": (B,) labels, -100 is ignored; cross-entropy.
-                - "multi_label_classification": (B, num_labels) of 0 and 1; binary cross-entropy.
+                - "multi_label_classification": (B, num_labels) from 0 to 1, -100 is ignored; binary
+                  cross-entropy.
 
         Returns:
             `logits` (B, num_labels), and `loss`, a mean, where labels are given.
 
         Raises:
-            ValueError: Also for labels of another shape or out of range.
+            ValueError: Also for labels of another shape or out of range, and an unknown
+                `config.problem_type`.
         """
         encoded = self.distilbert(
             input_ids,
@@ -82,20 +85,24 @@ class DistilBertForSequenceClassification(DistilBertHead):
             integers = not labels.is_floating_point() and labels.dtype != torch.bool
             several = "single" if integers else "multi"
             problem = "regression" if logits.shape[1] == 1 else f"{several}_label_classification"
-        if problem == "single_label_classification":
+        elif problem not in PROBLEM_TYPES:
+            raise ValueError(f"config.problem_type is {problem!r}, none of {PROBLEM_TYPES}")
+        single = problem == "single_label_classification"
+        if single and labels.numel() == len(logits):
             return cross_entropy(logits, labels.reshape(-1))
         if problem == "regression" and logits.shape[1] == 1 and labels.dim() == 1:
             labels = labels[:, None]
-        if labels.shape != logits.shape:
+        if single or labels.shape != logits.shape:
             raise ValueError(
-                f"labels have shape {tuple(labels.shape)}, but {problem} compares them with logits "
-                f"of shape {tuple(logits.shape)}"
+                f"labels of shape {tuple(labels.shape)} do not fit {problem} with logits of shape "
+                f"{tuple(logits.shape)}: an integer a text is its class; several labels a text are "
+                "labels.float(), or integers with config.problem_type='multi_label_classification'"
             )
         logits = widened(logits)
         labels = labels.to(logits.dtype)
-        difference = (
-            F.mse_loss(logits, labels, reduction="sum")
-            if problem == "regression"
-            else F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-        )
-        return difference / max(1, logits.numel())
+        if problem == "regression":
+            return F.mse_loss(logits, labels, reduction="sum") / max(1, logits.numel())
+        check_range("labels", labels, 2, f"no or yes, {IGNORE_INDEX} = ignored", IGNORE_INDEX)
+        kept = (labels != IGNORE_INDEX).to(logits.dtype)
+        loss = F.binary_cross_entropy_with_logits(logits, labels, weight=kept, reduction="sum")
+        return loss / kept.sum().clamp(min=1)

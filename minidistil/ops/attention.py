@@ -1,25 +1,14 @@
 r"""Attention: softmax(Q K^T * scale + mask) V, in several implementations of one contract.
 
 On the way of the data: `minidistil/attention.py` projects and splits heads, then calls an
-`AttentionImpl` from here. `eager` is the specification: every line of it is the mathematics.
-`sdpa` calls PyTorch's fused kernel. A callable of the same signature is welcome wherever
-a name is.
-
-The contract, which the model keeps on its side too:
-
-- `query`, `key`, `value` and the context are (B, H, S, K); `scale` defaults to 1/sqrt(K).
-- `mask` is None, boolean (True = attend) or floating point (added to the scores; exactly -inf
-  where blocked, in the dtype of the query), broadcastable to (B, H, S, S). A key mask arrives
-  as (B, 1, 1, S), never expanded.
-- A query whose keys are all masked gets a zero context and sends back a zero gradient.
-- `dropout_p` is 0 in eval mode; `need_weights` asks for the weights *after* dropout.
+`AttentionImpl`, the contract of which is in `contract.py`. `eager` is the specification: every line
+of it is the mathematics. `sdpa` calls PyTorch's fused kernel. A callable of the same signature is
+welcome wherever a name is.
 
 Source: Vaswani et al. 2017, arXiv 1706.03762, equation 1.
 Not here: projections and heads (`minidistil/attention.py`), masks (`minidistil/masks.py`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,24 +18,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from minidistil.checks import values_are_visible
-
-Padded = Callable[..., Any]
-Packed = Callable[..., Tensor]
-
-
-@dataclass(frozen=True)
-class AttentionImpl:
-    """One way to compute attention.
-
-    Attributes:
-        padded: `(query, key, value, mask=None, *, scale=None, dropout_p=0.0, need_weights=False)
-            -> (context, weights or None)` on (B, H, S, K).
-        packed: `(query, key, value, cu_seqlens, max_seqlen, *, scale=None, dropout_p=0.0)
-            -> context` on (N, H, K); None where there is no packed form.
-    """
-
-    padded: Padded
-    packed: Packed | None = None
+from minidistil.ops.contract import NO_WEIGHTS, AttentionImpl, Packed, Padded
 
 
 def eager(
@@ -114,7 +86,11 @@ def sdpa(
 
 
 def _one_by_one(padded: Padded) -> Packed:
-    """The packed form of a padded implementation: sequence by sequence, in a Python loop."""
+    """The packed form of a padded implementation: sequence by sequence, in a Python loop.
+
+    The loop needs the lengths as numbers. `torch.compile` looks at them between two graphs;
+    `torch.export` can't, and neither can `fullgraph=True`, which code has no way to tell apart.
+    """
 
     def packed(
         query: Float[Tensor, "N H K"],
@@ -126,6 +102,12 @@ def _one_by_one(padded: Padded) -> Packed:
         scale: float | None = None,
         dropout_p: float = 0.0,
     ) -> Float[Tensor, "N H K"]:
+        if torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling():
+            raise ValueError(
+                "a packed batch (cu_seqlens) can't be exported with this implementation, which "
+                "goes sequence by sequence: export a padded batch, or call "
+                'model.set_attn_implementation("triton") first'
+            )
         lengths = cu_seqlens.diff().tolist()
         # (n, H, K) -> (1, H, n, K) for each sequence, and back.
         split = [x.transpose(0, 1)[None].split(lengths, dim=2) for x in (query, key, value)]
@@ -140,10 +122,6 @@ def _one_by_one(padded: Padded) -> Packed:
     return packed
 
 
-NO_WEIGHTS = (
-    "attention weights were asked for, but the implementation {!r} never forms them: "
-    'call model.set_attn_implementation("eager") first'
-)
 NAMES = ("eager", "sdpa", "triton", "flash_attention_2")
 # The implementations loaded so far. Triton and flash-attn are imported when first asked for.
 IMPLEMENTATIONS = {

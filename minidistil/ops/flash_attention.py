@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minidistil.ops.attention import NO_WEIGHTS, AttentionImpl, key_mask_of
+from minidistil.ops.attention import key_mask_of
+from minidistil.ops.contract import NO_WEIGHTS, AttentionImpl
 
 
 def padded(

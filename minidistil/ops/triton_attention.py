@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from minidistil.ops.attention import NO_WEIGHTS, AttentionImpl, key_mask_of
+from minidistil.ops.attention import key_mask_of
+from minidistil.ops.contract import NO_WEIGHTS, AttentionImpl
 from minidistil_kernels.attention import attention
 
 

@@ -21,6 +21,7 @@ from tokenizers import Encoding
 from torch import Tensor
 from tqdm import tqdm
 
+from minidistil.arguments import usable_device, whole
 from minidistil.pretrained import DistilBertPreTrainedModel
 from minidistil.tokenization import DistilBertTokenizer
 
@@ -76,8 +77,6 @@ class Pipeline(ABC, Generic[Item]):
                 raise TypeError(
                     f"{type(self).__name__} needs a {kind.__name__}, not a {type(value).__name__}"
                 )
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
         highest, rows = max(tokenizer.get_vocab().values()), model.config.vocab_size
         if highest >= rows:
             raise ValueError(
@@ -85,9 +84,12 @@ class Pipeline(ABC, Generic[Item]):
                 f"don't belong together, or call model.resize_token_embeddings({highest + 1})"
             )
         self.settings = self.settings_class(**settings)
-        self.model = model.eval() if device is None else model.eval().to(usable_device(device))
+        self.batch_size = whole("batch_size", batch_size, least=1)
+        place = model.device if device is None else usable_device(device)
+        if place.type == "meta":
+            raise ValueError("the device 'meta' can't be used: it holds shapes, not numbers")
+        self.model = model.eval() if device is None else model.eval().to(place)
         self.tokenizer = tokenizer
-        self.batch_size = batch_size
         self.max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
 
     @property
@@ -211,22 +213,3 @@ def text_of(value: object, name: str = "the input") -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} is {value!r}, a {type(value).__name__}, not a string")
     return value
-
-
-def usable_device(device: str | int | torch.device) -> torch.device:
-    """A device that tensors can be put on.
-
-    Args:
-        device: A name such as "cpu" or "cuda:1", or the number of a GPU, -1 for the CPU.
-
-    Raises:
-        ValueError: There is no such device here, or it holds no numbers.
-    """
-    try:
-        usable = torch.empty(0, device="cpu" if device == -1 else device).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"the device {device!r} can't be used: {reason}") from error
-    if usable.type == "meta":
-        raise ValueError(f"the device {device!r} can't be used: it holds shapes, not numbers")
-    return usable

@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 
+from minidistil.arguments import usable_device
 from minidistil.checkpoints.loading import warn_of
 from minidistil.model import DistilBertModel
-from minidistil.pipelines.base import Pipeline, usable_device
+from minidistil.pipelines.base import Pipeline
 from minidistil.pipelines.feature_extraction import FeatureExtraction
 from minidistil.pipelines.fill_mask import FillMask
 from minidistil.pipelines.multiple_choice import MultipleChoice

@@ -13,6 +13,7 @@ import torch
 from tokenizers import Encoding
 from torch import Tensor
 
+from minidistil.arguments import whole
 from minidistil.heads import DistilBertForMaskedLM
 from minidistil.pipelines.base import Pipeline, output_of, text_of
 
@@ -47,8 +48,7 @@ class FillMaskSettings:
     targets: str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.top_k < 1:
-            raise ValueError(f"top_k must be 1 or more, not {self.top_k}")
+        whole("top_k", self.top_k, least=1)
 
 
 class FillMask(Pipeline[str]):

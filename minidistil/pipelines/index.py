@@ -13,8 +13,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import torch
+from tqdm import tqdm
 
 from minidistil.checkpoints.files import staged
+from minidistil.pipelines.base import SHOW_PROGRESS_AFTER
 from minidistil.pipelines.feature_extraction import FeatureExtraction
 
 HASH_BYTES = 16
@@ -41,6 +43,9 @@ class VectorIndex:
     def vectors_of(self, texts: Sequence[str], embed: FeatureExtraction) -> tuple[np.ndarray, int]:
         """Vectors (N, D) of texts, and how many of the texts the file did not know.
 
+        The file then holds the vectors of these texts and of no others; after Ctrl-C those that it
+        held and those that are new.
+
         Raises:
             ValueError: A vector is not finite; the file stays as it is.
         """
@@ -49,17 +54,23 @@ class VectorIndex:
         hashes = [_hash(text) for text in texts]
         new = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
         unknown = sum(key in new for key in hashes)
-        known.update(zip(new, embed([*new.values()]), strict=True))
-        vectors = np.stack([known[key] for key in hashes])
-        broken = np.flatnonzero(~np.isfinite(vectors).all(1))
-        if len(broken):
-            raise ValueError(
-                f"the model's vector of {texts[broken[0]][:60]!r} is not finite ({len(broken)} "
-                "such): its weights are broken, or too large for their dtype"
-            )
+        vectors = embed(iter(new.values()))
+        bar = tqdm(vectors, total=len(new), disable=None, delay=SHOW_PROGRESS_AFTER)
+        try:
+            for (key, text), vector in zip(new.items(), bar, strict=True):
+                if not np.isfinite(vector).all():
+                    raise ValueError(
+                        f"the model's vector of {text[:60]!r} is not finite: its weights are "
+                        "broken, or too large for their dtype"
+                    )
+                known[key] = vector
+        except KeyboardInterrupt:
+            if self.path is not None and known:
+                self._save(self.path, known, model)
+            raise
         if self.path is not None and (new or len(known) > len(set(hashes))):
-            self._save(self.path, hashes, vectors, model)
-        return vectors, unknown
+            self._save(self.path, {key: known[key] for key in hashes}, model)
+        return np.stack([known[key] for key in hashes]), unknown
 
     def _load(self, model: str, dim: int) -> dict[bytes, np.ndarray]:
         if self.path is None or not self.path.exists():
@@ -88,11 +99,11 @@ class VectorIndex:
         return {key.tobytes(): vector for key, vector in zip(keys, vectors, strict=True)}
 
     @staticmethod
-    def _save(path: Path, hashes: list[bytes], vectors: np.ndarray, model: str) -> None:
-        keys = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
+    def _save(path: Path, known: dict[bytes, np.ndarray], model: str) -> None:
+        keys = np.frombuffer(b"".join(known), np.uint8).reshape(-1, HASH_BYTES)
         with staged(path.parent) as scratch:
             safetensors.numpy.save_file(
-                {"hashes": keys, "vectors": vectors},
+                {"hashes": keys, "vectors": np.stack([*known.values()])},
                 scratch / path.name,
                 metadata={"format": FORMAT, "model": model},
             )

@@ -7,6 +7,7 @@ Settings and results are those of transformers 4's pipeline of the same name, wh
 no longer has.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
@@ -15,9 +16,10 @@ import torch
 from tokenizers import Encoding
 from torch import Tensor
 
+from minidistil.arguments import whole
 from minidistil.heads import DistilBertForQuestionAnswering
 from minidistil.pipelines.base import Pipeline, output_of, text_of
-from minidistil.tokenization.lengths import whole
+from minidistil.tokenization import DistilBertTokenizer
 
 CONTEXT = 1  # the second text of the pair
 
@@ -50,7 +52,9 @@ class QuestionAnsweringSettings:
     """Settings of `QuestionAnswering`.
 
     Attributes:
-        top_k: 1 gives the best answer of each question, more a list.
+        top_k: 1 gives the best answer of each question, more a list. Only the 2 top_k + 10 best
+            spans of a window count, as in transformers 4: where several of them make one answer,
+            its score, and by it even the best answer, can be another with another top_k.
         max_answer_len: Longest answer, in tokens.
         handle_impossible_answer: Let "no answer" compete, with the smallest score that a window
             gives to [CLS].
@@ -113,35 +117,7 @@ class QuestionAnswering(Pipeline[Question]):
         length = min(self.max_length, 384) if length is None else length
         if length > self.max_length:
             raise ValueError(f"max_seq_len={length}, but the model takes {self.max_length} tokens")
-        stride = settings.doc_stride
-        stride = min(length // 2, 128) if stride is None else stride
-        asked, told = (self._count(text) for text in item)
-        room = length - asked - self.tokenizer.num_special_tokens_to_add(pair=True)
-        if told <= room:
-            stride = 0  # the one window shares nothing
-        elif room <= stride:
-            raise ValueError(
-                f"the question has {asked} tokens, of the {length} that a window holds: that "
-                f"leaves {max(room, 0)} to the context, and windows share {stride}; shorten the "
-                f"question{' or lower doc_stride' if settings.doc_stride else ''}"
-            )
-        rows = self.tokenizer(
-            item.question,
-            item.context,
-            truncation="only_second",
-            max_length=length,
-            stride=stride,
-            return_overflowing_tokens=True,
-        ).encodings
-        if CONTEXT not in rows[0].sequence_ids:
-            raise ValueError(f"the context has no words: {item.context[:60]!r}")
-        return rows
-
-    def _count(self, text: str) -> int:
-        bare = self.tokenizer(
-            text, add_special_tokens=False, truncation=False, max_length=self.max_length
-        )
-        return len(bare.input_ids)
+        return windows(self.tokenizer, item, length, settings.doc_stride)
 
     def predict(
         self, input_ids: Tensor, attention_mask: Tensor, settings: QuestionAnsweringSettings
@@ -161,20 +137,20 @@ class QuestionAnswering(Pipeline[Question]):
         answers: dict[str, Answer] = {}
         impossible = 1.0
         for row, logits in zip(rows, outputs, strict=True):
-            in_context = torch.tensor([text == CONTEXT for text in row.sequence_ids])
-            start, end = _probabilities(logits[:, : len(row.ids)], in_context)
-            impossible = min(impossible, float(start[0] * end[0]))
-            # Spans that grow to the same words are one answer: leave some to merge.
+            words = context_words(row)
+            in_context = words[:, 0] >= 0
+            scores = _log_probabilities(logits[:, : len(row.ids)], in_context)
+            impossible = min(impossible, float(scores[:, 0].sum().exp()))
+            # Spans that grow to the same words are one answer: leave some to merge. How many is
+            # transformers 4's choice, and the scores hang on it.
             count = 2 * settings.top_k + 10
-            spans = _best_spans(start, end, in_context, settings.max_answer_len, count)
-            for first, last, score in spans:
-                begin, stop = _characters(row, first, last)
+            for first, last, score in best_spans(
+                scores, in_context, settings.max_answer_len, count
+            ):
+                begin, stop = int(words[first, 0]), int(words[last, 1])
                 text = item.context[begin:stop]
-                known = answers.get(text.lower())
-                if known is None:
-                    answers[text.lower()] = Answer(score=score, start=begin, end=stop, answer=text)
-                else:
-                    known["score"] += score
+                answer = Answer(score=0.0, start=begin, end=stop, answer=text)
+                answers.setdefault(text.lower(), answer)["score"] += math.exp(score)
         ranked = [*answers.values()]
         if settings.handle_impossible_answer:
             ranked.append({"score": impossible, "start": 0, "end": 0, "answer": ""})
@@ -182,33 +158,84 @@ class QuestionAnswering(Pipeline[Question]):
         return ranked[0] if settings.top_k == 1 else ranked[: settings.top_k]
 
 
-def _probabilities(logits: Tensor, in_context: Tensor) -> Tensor:
-    """(2, S) logits to probabilities of being the start and the end.
+def windows(
+    tokenizer: DistilBertTokenizer, item: Question, length: int, stride: int | None
+) -> list[Encoding]:
+    """Rows of at most `length` tokens, the question in each, that cover the context together.
+
+    Args:
+        tokenizer: Makes the tokens.
+        item: The question and its context.
+        length: Tokens of a row, special ones included.
+        stride: Tokens of context that a row repeats from the row before; None is 128 or half a row.
+
+    Raises:
+        ValueError: The question leaves no room, or the context has no words.
+    """
+    shared = min(length // 2, 128) if stride is None else stride
+    asked, told = (
+        len(
+            tokenizer(text, add_special_tokens=False, truncation=False, max_length=length).input_ids
+        )
+        for text in item
+    )
+    room = length - asked - tokenizer.num_special_tokens_to_add(pair=True)
+    if told <= room:
+        shared = 0  # the one window shares nothing
+    elif room <= shared:
+        raise ValueError(
+            f"the question has {asked} tokens, of the {length} that a window holds: that "
+            f"leaves {max(room, 0)} to the context, and windows share {shared}; shorten the "
+            f"question{' or lower doc_stride' if stride else ''}"
+        )
+    rows = tokenizer(
+        item.question,
+        item.context,
+        truncation="only_second",
+        max_length=length,
+        stride=shared,
+        return_overflowing_tokens=True,
+    ).encodings
+    if CONTEXT not in rows[0].sequence_ids:
+        raise ValueError(f"the context has no words: {item.context[:60]!r}")
+    return rows
+
+
+def context_words(row: Encoding) -> Tensor:
+    """The word that each token of a row belongs to: its first and its end character, int32 (S, 2).
+
+    They count in the context; outside of it both are -1. A word that a window cuts ends with it.
+    """
+    spans = [
+        row.word_to_chars(word, CONTEXT) if text == CONTEXT and word is not None else (-1, -1)
+        for word, text in zip(row.word_ids, row.sequence_ids, strict=True)
+    ]
+    return torch.tensor(spans, dtype=torch.int32)
+
+
+def best_spans(
+    scores: Tensor, in_context: Tensor, longest: int, count: int
+) -> list[tuple[int, int, float]]:
+    """First token, last token and score of the `count` best spans of at most `longest` tokens.
+
+    Args:
+        scores: (2, S), of every token as the start and as the end; that of a span is their sum.
+        in_context: (S,), which tokens a span may hold.
+        longest: In tokens.
+        count: How many spans, or all where there are fewer.
+    """
+    candidates = torch.outer(in_context, in_context).triu().tril(longest - 1)
+    sums = (scores[0][:, None] + scores[1])[candidates]
+    best = sums.topk(min(count, len(sums)))
+    spans = candidates.nonzero()[best.indices].tolist()
+    return [(*span, score) for span, score in zip(spans, best.values.tolist(), strict=True)]
+
+
+def _log_probabilities(logits: Tensor, in_context: Tensor) -> Tensor:
+    """(2, S) logits to logarithms of the probabilities of being the start and the end.
 
     The question and [SEP] have none; [CLS] has its share, which is that of "no answer".
     """
     possible = in_context.clone()
     possible[0] = True
-    return logits.double().masked_fill(~possible, -torch.inf).softmax(-1)
-
-
-def _best_spans(
-    start: Tensor, end: Tensor, in_context: Tensor, longest: int, count: int
-) -> list[tuple[int, int, float]]:
-    """First token, last token and score of the `count` best spans of at most `longest` tokens."""
-    candidates = torch.outer(in_context, in_context).triu().tril(longest - 1)
-    scores = torch.outer(start, end)[candidates]
-    best = scores.topk(min(count, len(scores)))
-    spans = candidates.nonzero()[best.indices].tolist()
-    return [(*span, score) for span, score in zip(spans, best.values.tolist(), strict=True)]
-
-
-def _characters(row: Encoding, first: int, last: int) -> tuple[int, int]:
-    """Range of the context from the word that holds one token to the word that holds another."""
-    words = row.word_ids
-    # [CLS] and [SEP] belong to no word, so both searches end.
-    while words[first - 1] == words[first]:
-        first -= 1
-    while words[last + 1] == words[last]:
-        last += 1
-    return row.offsets[first][0], row.offsets[last][1]
+    return logits.double().masked_fill(~possible, -torch.inf).log_softmax(-1)

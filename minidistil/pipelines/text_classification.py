@@ -11,6 +11,7 @@ import torch
 from tokenizers import Encoding
 from torch import Tensor
 
+from minidistil.arguments import whole
 from minidistil.heads import DistilBertForSequenceClassification
 from minidistil.pipelines.base import Pipeline, output_of, text_of
 
@@ -46,8 +47,8 @@ class TextClassificationSettings:
     function_to_apply: Literal["softmax", "sigmoid", "none"] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.top_k, int) and self.top_k < 1:
-            raise ValueError(f"top_k must be 1 or more, not {self.top_k}")
+        if self.top_k not in ("best", None):
+            whole("top_k", self.top_k, least=1)
         if self.function_to_apply not in (None, *FUNCTIONS):
             raise ValueError(
                 f"function_to_apply={self.function_to_apply!r} is none of {[*FUNCTIONS]}"

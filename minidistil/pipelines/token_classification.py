@@ -86,6 +86,10 @@ class TokenClassificationSettings:
             raise ValueError(
                 f"aggregation_strategy={self.aggregation_strategy!r} is none of {STRATEGIES}"
             )
+        if isinstance(self.ignore_labels, str):
+            raise ValueError(
+                f"ignore_labels={self.ignore_labels!r} is one string: give a list of labels"
+            )
         if self.stride is not None and self.aggregation_strategy == "none":
             raise ValueError(
                 f"stride={self.stride} needs an aggregation_strategy other than 'none': "

@@ -14,8 +14,8 @@ Not here: subwords (`wordpiece.py`), padding, truncation, speed (`tokenizer.py`)
 One honest limit: "punctuation", "accent" and "control character" are classes of the Unicode tables,
 and the tables differ. Python's are those of its own release (`unicodedata.unidata_version`), the
 library's classes are of Unicode 8 and its decompositions older than Unicode 13. A character younger
-than that, or one moved to another class since (U+1734, U+166D, U+111C9), may be split differently
-by the two; on all others they agree.
+than that, or one moved to another class since (U+1734, U+166D, U+1885, U+1886, U+111C9), may be
+split differently by the two; on all others they agree.
 """
 
 import re

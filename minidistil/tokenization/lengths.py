@@ -11,12 +11,12 @@ Source: the keywords and their meaning are transformers'.
 Not here: the ids (`tokenizer.py`).
 """
 
-import operator
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 from tokenizers import Tokenizer
+
+from minidistil.arguments import whole
 
 # What users write, and what it means; None is off.
 PADDING = {
@@ -188,21 +188,6 @@ def share(first: int, second: int, room: int) -> tuple[int, int]:
     if short + long > room:
         short, long = room // 2, room - room // 2
     return (short, long) if first <= second else (long, short)
-
-
-def whole(name: str, value: Any, least: int = 0) -> int:
-    """The whole number that a value is, be it Python's, numpy's or a tensor's.
-
-    Raises:
-        ValueError: It is none, or below `least`; named by `name`.
-    """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise ValueError(f"{name}={value!r} is no whole number from {least} up")
-    return number
 
 
 def _meaning(name: str, value: object, meanings: dict) -> str | None:

@@ -12,8 +12,9 @@ from typing import Any
 
 from tokenizers import AddedToken
 
+from minidistil.arguments import whole
 from minidistil.tokenization.inputs import has_lone_surrogate
-from minidistil.tokenization.lengths import SIDES, whole
+from minidistil.tokenization.lengths import SIDES
 
 SPECIAL_TOKENS = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # Arguments of `DistilBertTokenizer` that are saved: the type of each, or its values.

@@ -13,8 +13,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
+from minidistil.arguments import whole
 from minidistil.checkpoints.files import read_json, write_json
-from minidistil.tokenization.lengths import whole
 from minidistil.tokenization.saved import (
     ADDED_TOKEN_FLAGS,
     SETTINGS,

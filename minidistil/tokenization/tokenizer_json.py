@@ -10,8 +10,8 @@ Not here: the other files, which may change the settings (`serialization.py`).
 from pathlib import Path
 from typing import Any
 
+from minidistil.arguments import whole
 from minidistil.checkpoints.files import read_json
-from minidistil.tokenization.lengths import whole
 from minidistil.tokenization.saved import SavedTokenizer, added_token, check_setting
 
 # What is the same in every DistilBERT tokenizer, by its place in the file.

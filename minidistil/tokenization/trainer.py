@@ -60,7 +60,8 @@ def train_vocabulary(
 
     Raises:
         TypeError: `files_or_texts` is a single string, or holds something else than texts.
-        ValueError: There is no word in it, or `vocab_size` has no room for the characters.
+        ValueError: There is no word in it, a file is not UTF-8, or `vocab_size` has no room for the
+            characters.
     """
     if isinstance(files_or_texts, str | os.PathLike):
         raise TypeError(f"give a list of texts or paths, not the single {files_or_texts!r}")
@@ -120,8 +121,13 @@ def _texts(files_or_texts: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
         if isinstance(item, str):
             yield item
         elif isinstance(item, os.PathLike):
-            with open(item, encoding="utf-8") as file:
-                yield from file
+            try:
+                with open(item, encoding="utf-8") as file:
+                    yield from file
+            except UnicodeDecodeError as error:
+                # Not its place: that counts from wherever the decoder's buffer began.
+                byte = error.object[error.start]
+                raise ValueError(f"{item} is not UTF-8: it holds the byte 0x{byte:02x}") from error
         else:
             raise TypeError(f"{item!r} is neither a text nor the path of a file")
 

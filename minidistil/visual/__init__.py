@@ -1,6 +1,7 @@
 """Pictures: pages that stand alone, one HTML file each, without a network.
 
 - `minidistil.visual.tiles`: which program of a kernel reads and writes which tile.
+- `minidistil.visual.curves`: the losses of training runs.
 - `minidistil.visual.page`: the shell that such pages share.
 
 The browser's share (CSS, JavaScript, HTML) lies in `assets/`.

@@ -29,10 +29,17 @@ def cases(dtype: torch.dtype):
     def normal(*shape):
         return torch.randn(*shape, device="cuda", dtype=dtype)
 
+    scores = normal(B * H * S, S)
+    yield "softmax", ours.softmax, reference.softmax, {"x": scores, "mask": scores > -2}
     hidden, residual = normal(B * S, D), normal(B * S, D)
     weight, bias = torch.ones(D, device="cuda", dtype=dtype), normal(D)
     rows = {"x": hidden, "residual": residual, "weight": weight, "bias": bias}
     yield "add_layer_norm", ours.add_layer_norm, reference.add_layer_norm, rows
+    tables = {"word": normal(V, D), "position": normal(S, D), "weight": weight, "bias": bias}
+    tables["input_ids"] = torch.randint(V, (B, S), device="cuda")
+    tables["position_ids"] = torch.arange(S, device="cuda")
+    embed = "embedding_layer_norm"
+    yield embed, ours.embedding_layer_norm, reference.embedding_layer_norm, tables
     product = {"x": hidden, "weight": normal(INNER, D) * 0.03, "bias": normal(INNER)}
     yield "linear_gelu", ours.linear_gelu, reference.linear_gelu, product
     heads = {name: normal(B, S, H, K).transpose(1, 2) for name in ("query", "key", "value")}
@@ -42,8 +49,12 @@ def cases(dtype: torch.dtype):
     few = {"hidden": normal(B * S // 8, D), "weight": normal(V, D) * 0.03, "bias": normal(V)}
     few["labels"] = labels
     yield "linear_cross_entropy", ours.linear_cross_entropy, reference.linear_cross_entropy, few
+    logits = {"logits": normal(len(labels), V), "labels": labels}
+    yield "cross_entropy", ours.cross_entropy, reference.cross_entropy, logits
     pair = {"student": normal(len(labels), V), "teacher": normal(len(labels), V), "labels": labels}
     yield "distillation_loss", ours.distillation_loss, reference.distillation_loss, pair
+    vectors = {"student": hidden, "teacher": normal(B * S, D), "mask": hidden[:, 0] > -0.5}
+    yield "cosine_loss", ours.cosine_loss, reference.cosine_loss, vectors
 
 
 def forward(function, inputs):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from minidistil.checkpoints.files import read_json, staged, write_json
+from minidistil.checkpoints.files import SCRATCH, read_json, staged, write_json
 
 
 def test_files_appear_together(tmp_path):
@@ -50,6 +50,55 @@ def test_a_killed_process_leaves_the_old_files_whole(tmp_path):
     killed = subprocess.run([sys.executable, "-c", script], check=False)
     assert killed.returncode == -9
     assert (tmp_path / "a").read_text() == "old"
+    # What it has left is removed by a later call, when it is too old to be one just made.
+    (left,) = tmp_path.glob(f"{SCRATCH}*")
+    with staged(tmp_path):
+        assert left.exists()
+    make_old(left)
+    with staged(tmp_path):
+        assert not left.exists()
+
+
+def make_old(folder):
+    os.utime(folder, (0, 0))
+
+
+@pytest.mark.parametrize("where", ["this process", "another process"])
+def test_the_scratch_folder_of_the_living_is_left_alone(where, tmp_path):
+    if where == "this process":
+        with staged(tmp_path) as scratch:
+            (scratch / "a").write_text("new")
+            make_old(scratch)
+            with staged(tmp_path):
+                pass
+    else:
+        script = (
+            "import sys; from minidistil.checkpoints.files import staged\n"
+            f"with staged({str(tmp_path)!r}) as scratch:\n"
+            "    (scratch / 'a').write_text('new'); print(scratch, flush=True); input()\n"
+        )
+        command = [sys.executable, "-c", script]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **pipes) as process:
+            make_old(process.stdout.readline().strip())
+            with staged(tmp_path):
+                pass
+            process.communicate("\n")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "new")]
+
+
+def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
+    """Some network file systems have none: what looks abandoned may be alive elsewhere."""
+
+    def refuse(*_):
+        raise OSError("no locks available")
+
+    (tmp_path / f"{SCRATCH}old").mkdir()
+    make_old(tmp_path / f"{SCRATCH}old")
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with staged(tmp_path) as scratch:
+        (scratch / "a").write_text("new")
+    assert {p.name for p in tmp_path.iterdir()} == {"a", f"{SCRATCH}old"}
 
 
 def test_permissions_follow_the_umask(tmp_path):

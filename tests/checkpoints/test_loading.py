@@ -12,7 +12,7 @@ from minidistil import (
     DistilBertForSequenceClassification,
     DistilBertModel,
 )
-from minidistil.checkpoints.files import write_json
+from minidistil.checkpoints.files import read_json, write_json
 from minidistil.checkpoints.weights import read_weights
 from tests.helpers.reference import CLASSES, CONFIGS, inputs, pair
 from tests.helpers.tolerances import assert_close
@@ -181,6 +181,8 @@ def test_device(tmp_path):
     _, model = pair("DistilBertModel", "k16")
     model.save_pretrained(tmp_path)
     assert DistilBertModel.from_pretrained(tmp_path, device="meta").device.type == "meta"
+    with pytest.raises(ValueError, match="the device 'cuda:999' can't be used: "):
+        DistilBertModel.from_pretrained(tmp_path, device="cuda:999")
 
 
 def test_loading_leaves_no_meta_tensor_and_keeps_frozen_positions(tmp_path):
@@ -240,6 +242,13 @@ def broken(kind, folder):
         name = "transformer.layer.0.ffn.lin1.weight"
         weights[name] = (weights[name] * 100).to(torch.int8)
         safetensors.torch.save_file(weights, file)
+    elif kind == "fp8 weights":
+        weights = safetensors.torch.load_file(file)
+        weights = {name: weight.to(torch.float8_e4m3fn) for name, weight in weights.items()}
+        safetensors.torch.save_file(weights, file)
+    elif kind == "a config of quantized weights":
+        config = {"quantization_config": {"quant_method": "fp8"}}
+        write_json(folder / "config.json", read_json(folder / "config.json") | config)
     elif kind == "missing shard":
         file.unlink()
         index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
@@ -293,6 +302,8 @@ def broken(kind, folder):
         ("wrong shapes", ValueError, r"\(32,\) in the checkpoint, but \(48,.*pass ignore_mism"),
         ("missing encoder weights", ValueError, "lacks 1 weights of the encoder.*lin1.weight"),
         ("int8 weights", ValueError, r"lin1.weight is of torch.int8 in the checkpoint: quantized"),
+        ("fp8 weights", ValueError, r"is of torch.float8_e4m3fn in the checkpoint: quantized"),
+        ("a config of quantized weights", ValueError, "quantization_config={'quant_method': "),
         ("missing shard", FileNotFoundError, "names model-00001-of-00001.safetensors"),
         ("shard outside the folder", ValueError, "'../outside.safetensors' is not a plain"),
         ("index without a map", ValueError, "weight_map"),

@@ -124,6 +124,24 @@ def test_a_config_changed_by_hand(tied, tmp_path):
     assert again.vocab_projector.weight is not again.get_input_embeddings().weight
 
 
+def test_weights_without_numbers(tmp_path):
+    with pytest.raises(ValueError, match="weights on the device 'meta' have no numbers to save"):
+        tiny().to("meta").save_pretrained(tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_labels_that_were_renamed_by_half(tmp_path):
+    """The inverse of the old names would be written beside the new ones."""
+    model = tiny("DistilBertForSequenceClassification")
+    model.config.id2label = {0: "NEG", 1: "POS"}
+    with pytest.raises(ValueError, match=r"config\.label2id must be null or the inverse of"):
+        model.save_pretrained(tmp_path)
+    model.config.label2id = None
+    model.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["label2id"] == {"NEG": 0, "POS": 1}
+
+
 def test_no_folder_is_not_the_current_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = tiny()

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.helpers.kernels import interpreted
+
 FILE = """
 import torch
 
@@ -41,6 +43,52 @@ def test_wrong(shell, file):
     failed = [result for result in report["results"] if not result["holds"]]
     assert "Logits of +-10,000 neither overflow nor underflow" in [r["sentence"] for r in failed]
     assert all(r["smallest_case"].startswith("Case(") and r["reason"] for r in failed)
+
+
+def test_what_a_file_prints_is_no_part_of_the_report(shell, tmp_path):
+    text = (
+        "print('loading')\n"
+        + FILE
+        + """
+def loud(x, mask=None):
+    print("running")
+    return softmax(x, mask)
+"""
+    )
+    (tmp_path / "loud.py").write_text(text)
+    place = f"{tmp_path}/loud.py:loud"
+    done = shell("check", place, "--op", "softmax", "--examples", "1", "--json")
+    assert done.code == 0 and json.loads(done.out)["holds"]
+    assert done.err.count("loading") == 1 and "running" in done.err
+    done = shell("check", place, "--op", "softmax", "--examples", "1")
+    assert done.out.startswith("softmax(loud): ")
+
+
+ATTENTION = """
+from minidistil.ops import resolve_attention
+
+print("loading")
+eager = resolve_attention("eager")
+padded, packed = eager.padded, eager.packed
+"""
+
+
+def test_a_file_named_twice_runs_once(shell, tmp_path):
+    """Padded and packed form share what the file keeps, however its path is written."""
+    (tmp_path / "both.py").write_text(ATTENTION)
+    forms = f"{tmp_path}/both.py:padded", f"{tmp_path}/../{tmp_path.name}/both.py:packed"
+    done = shell("check", forms[0], "--packed", forms[1], "--examples", "1")
+    assert done.code == 0, done.out + done.err
+    assert done.err.count("loading") == 1
+    assert "Packed equals the reference" in done.out
+
+
+@interpreted
+def test_memory_that_was_never_written_is_nan(shell, tmp_path):
+    text = "import torch\n\ndef softmax(x, mask=None):\n    return x + 0 * torch.empty(1)\n"
+    (tmp_path / "lucky.py").write_text(text)
+    done = shell("check", f"{tmp_path}/lucky.py:softmax", "--examples", "1")
+    assert done.code == 1 and "error nan" in done.out
 
 
 @pytest.mark.parametrize(

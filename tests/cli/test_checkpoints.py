@@ -135,6 +135,22 @@ def test_convert_keeps_what_is_there(shell, bert, tmp_path):
     assert (target / "notes").exists() and (target / "model.safetensors").exists()
 
 
+def test_convert_into_what_a_killed_save_has_left(shell, bert, tmp_path):
+    (tmp_path / "target" / ".saving-abc").mkdir(parents=True)
+    assert shell("convert", bert, tmp_path / "target").code == 0
+
+
+def test_convert_says_why_a_head_is_left_out(shell, bert, tmp_path):
+    config = transformers.BertConfig.from_pretrained(bert)
+    transformers.BertForQuestionAnswering(config).save_pretrained(bert)
+    run = shell("convert", bert, tmp_path / "target")
+    assert "DistilBertModel" in run.out
+    assert "left out: qa_outputs.bias, qa_outputs.weight\n" in run.out
+    assert "Questions and their contexts are such pairs: qa_outputs would answer wrong" in run.out
+    help_ = " ".join(shell("convert", "--help").out.split())
+    assert "read pairs of texts, as that for question answering does" in help_
+
+
 def test_convert_replaces_an_earlier_checkpoint(shell, bert, models, tmp_path):
     target = tmp_path / "target"
     shutil.copytree(models["base"], target)

@@ -155,3 +155,23 @@ def test_closed_pipe(models):
     assert process.stderr.read() == ""
     # As shells report a tool that SIGPIPE ended.
     assert process.wait() == 141
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "message"),
+    [
+        ("a <&-", 0, ""),
+        ("<&-", 2, "Error: there is no input: give TEXT, --file FILE, or pipe it in"),
+        ("--file - <&-", 1, "Error: standard input is closed"),
+        ("a >&-", 1, "Error: standard output is closed: redirect it, to a file or away"),
+        ("a 2>&-", 0, ""),
+        ("--top-k 0 a 2>&-", 2, ""),
+    ],
+)
+def test_streams_that_are_closed(models, closed, code, message):
+    command = shlex.join([*COMMAND, "classify", "--model", str(models["classifier"])])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {closed}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code and bool(done.stdout) == (code == 0)
+    assert done.stderr.strip().endswith(message) and "Traceback" not in done.stderr

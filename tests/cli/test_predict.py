@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from minidistil import DistilBertForTokenClassification
 from minidistil.pipelines import pipeline
 from tests.cli.conftest import HEADS
-from tests.pipelines.checkpoints import TEXTS, assert_same
+from tests.pipelines.checkpoints import TEXTS, assert_same, save_checkpoint
 
 # verb, model, task, settings of the verb's defaults
 VERBS = [
@@ -99,6 +100,20 @@ def test_tag_without_aggregation(shell, models):
     assert_same(one["result"], pipeline("ner", models["tagger"])(TEXTS[0]))
     words = [part.split(":")[1] for part in shell("tag", *arguments, TEXTS[0]).lines[0].split("  ")]
     assert words == [f"{entity['word']} {entity['score']:.4f}" for entity in one["result"]]
+
+
+def test_tag_with_few_positions(shell, tmp_path):
+    """The default stride is no longer than half of what the model takes."""
+    model = save_checkpoint(
+        tmp_path, DistilBertForTokenClassification, max_position_embeddings=12, id2label={0: "X"}
+    )
+    (one,) = shell("tag", "--model", model, "--json", "in paris").objects
+    assert_same(one["result"], pipeline("ner", model, aggregation_strategy="first")("in paris"))
+    text = "in paris " * 20
+    (long,) = shell("tag", "--model", model, "--json", text).objects
+    assert max(entity["end"] for entity in long["result"]) == len(text.strip())
+    run = shell("tag", "--model", model, "--stride", "10", text)
+    assert run.code == 1 and "stride=10 must be less than the 10 tokens" in run.err
 
 
 def test_answer(shell, models):

@@ -116,4 +116,6 @@ def test_nothing_to_search(shell, model, tmp_path):
 
 
 def test_the_help_says_when_the_index_is_written(shell):
-    assert "written once, when all of them are" in " ".join(shell("search", "--help").out.split())
+    text = " ".join(shell("search", "--help").out.split())
+    assert "those of this search, no others." in text
+    assert "written once, when all of them are, or at Ctrl-C" in text

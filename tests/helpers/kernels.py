@@ -1,4 +1,4 @@
-"""How tests run kernels: memory accesses checked, bfloat16 made right, so many cases a law."""
+"""How tests run kernels: accesses checked, luck made NaN, bfloat16 right, so many cases a law."""
 
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -22,12 +22,15 @@ interpreted = pytest.mark.skipif(not INTERPRETING, reason="needs Triton's interp
 
 @pytest.fixture(autouse=True)
 def kernel_conditions():
-    """Interpreted: every access checked, one thread, since tensors are small. Compiled: a GPU."""
+    """Interpreted: every access checked, NaN in what a GPU leaves undefined; one thread, since
+    tensors are small. Compiled: a GPU.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with ExitStack() as stack:
         if INTERPRETING:
             stack.enter_context(lab.memory_checks())
+            stack.enter_context(lab.undefined_as_nan())
         elif torch.cuda.is_available():
             stack.enter_context(torch.device("cuda"))
         yield
@@ -36,5 +39,5 @@ def kernel_conditions():
 
 @pytest.fixture
 def examples() -> int:
-    """Random cases a law: 5, and 20 with `--hypothesis-profile=thorough`."""
+    """Random cases a law, besides its hard ones: 5, and 20 with `--hypothesis-profile=thorough`."""
     return hypothesis.settings.default.max_examples // 20

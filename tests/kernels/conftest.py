@@ -7,7 +7,7 @@ if not HAVE_TRITON:
 elif not INTERPRETING:
     # What of the lab listens to the interpreter.
     collect_ignore_glob = [
-        f"lab/test_{name}.py" for name in ("bf16", "hooks", "memory", "meter", "trace")
+        f"lab/test_{name}.py" for name in ("bf16", "hooks", "memory", "meter", "trace", "undefined")
     ]
 
 __all__ = ["examples", "kernel_conditions"]

@@ -6,6 +6,7 @@ Two texts, of 40 and 23 tokens, are one batch here, padded or packed; width 40 i
 import math
 from importlib import import_module
 
+import numpy
 import pytest
 import torch
 
@@ -23,6 +24,7 @@ LENGTHS = (40, 23)
 FORMS = ["padded", "packed"]
 # The package's function has the name of this module, and hides it.
 module = import_module("minidistil_kernels.attention")
+IN_UNITS = module._in_units
 
 
 def batch(form, heads=2, width=40, dtype=torch.float32):
@@ -106,6 +108,15 @@ def test_a_text_without_keys():
     assert (context[1] == 0).all()
     for gradient in gradients(context, inputs):
         assert (gradient[1] == 0).all() and gradient[0].isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_scores_that_all_overflow():
+    """-inf, as if every key were masked: 0, where the specification has NaN. See the kernel."""
+    query = torch.full((1, 1, 3, 16), 1e20, device=drawing.DEVICE)
+    context, lse = attention(query, -query, query, return_lse=True)
+    assert (context == 0).all() and (lse == -torch.inf).all()
+    assert reference.attention(query, -query, query).isnan().all()
 
 
 def dropped(fn, form, seed):
@@ -274,6 +285,21 @@ def test_what_stands_at_a_masked_key_reaches_nothing(poison):
         assert (gradient.masked_select(hidden) == 0).all()
 
 
+@pytest.mark.parametrize(("width", "unit"), [(48, 1), (40, 8), (36, 4), (34, 2), (17, 1)])
+@pytest.mark.parametrize("form", FORMS)
+def test_strides_are_handed_over_in_units(form, width, unit, monkeypatch):
+    """Of at most 8 elements; multiples of 16 Triton sees by itself."""
+    units = []
+
+    def in_units(strides):
+        units.append(IN_UNITS(strides)[0])
+        return IN_UNITS(strides)
+
+    monkeypatch.setattr(module, "_in_units", in_units)
+    accurate(batch(form, heads=1, width=width))
+    assert units == [unit] * 3
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_the_inputs_may_lie_anywhere_in_memory(form):
     """No two alike, so that the strides of one do not serve for another."""
@@ -335,7 +361,10 @@ def ends(*numbers, dtype=torch.int32):
         ({"dropout_p": 1.5}, "dropout_p is 1.5, expected 0 to 1"),
         ({"dropout_p": -0.1}, "dropout_p is -0.1"),
         ({"dropout_p": math.nan}, "dropout_p is nan"),
-        ({"seed": -1}, r"seed is -1, expected 0 to 2\*\*31 - 1"),
+        ({"seed": -1}, r"seed is -1, expected an int from 0 to 2\*\*31 - 1, or int64 \(1,\)"),
+        ({"seed": True}, "seed is True, expected an int"),
+        ({"seed": 1.0}, "seed is 1.0, expected an int"),
+        ({"seed": numpy.int64(3)}, r"seed is np.int64\(3\), expected an int"),
         ({"seed": 2**31}, "seed is 2147483648"),
         ({"seed": ends(1)}, "seed is torch.int32, expected int64"),
         ({"seed": ends(1, 2, dtype=torch.int64)}, r"seed has shape \(2,\), expected \(1,\)"),

@@ -37,6 +37,18 @@ def test_the_vocabulary_of_distilbert():
     assert_accurate(measure(distillation_loss, twin, twin, inputs, ["student"]))
 
 
+@pytest.mark.parametrize("hides", [["teacher"], ["student", "teacher"]])
+def test_where_the_teacher_has_probability_0(hides):
+    """Logits of -inf: as the specification, forward and backward."""
+    twin = reference.distillation_loss
+    inputs = laws.Case(3, 70).inputs() | {"labels": None}
+    for name in hides:
+        inputs[name][:, ::3] = -torch.inf
+    measured = measure(distillation_loss, twin, twin, inputs, ["student"])
+    assert_accurate(measured)
+    assert all(error.bound < 1e-4 for error in measured)
+
+
 def test_operator():
     inputs = laws.Case(labelled=True).inputs()
     inputs["student"].requires_grad_()

@@ -32,6 +32,12 @@ def test_floats(tensors, message):
         inputs.check_floats("op", **tensors)
 
 
+@pytest.mark.parametrize("check", [inputs.check_floats, inputs.check_devices])
+def test_what_is_no_tensor(check):
+    with pytest.raises(TypeError, match=r"op: y is a list, expected a torch.Tensor"):
+        check("op", x=X, y=[1.0, 2.0])
+
+
 def test_bfloat16_is_refused_where_it_would_be_wrong(monkeypatch):
     monkeypatch.setattr(interpreter, "INTERPRETING", True)
     monkeypatch.setattr(interpreter, "bf16_repairs", [])

@@ -245,6 +245,23 @@ def test_distillation_loss_equals_the_recipe():
     assert not any(part.requires_grad for part in parts)
 
 
+def test_distillation_loss_where_the_teacher_has_probability_0():
+    """Logits of -inf are no columns at all, for the teacher alone or for both."""
+    student, teacher = double(3, 4), double(3, 4)
+    for hides_both in (False, True):
+        inputs = [F.pad(x, (0, 1), value=-torch.inf) for x in (student, teacher)]
+        if not hides_both:
+            inputs[0] = torch.cat([student, student[:, :1]], -1)
+        total = reference.distillation_loss(*inputs)[0]
+        (gradient,) = torch.autograd.grad(total, student)
+        assert total.isfinite() and gradient.isfinite().all()
+        if hides_both:
+            expected = reference.distillation_loss(student, teacher)[0]
+            assert_equal(total, expected)
+            assert_equal(gradient, torch.autograd.grad(expected, student)[0])
+    assert reference.distillation_loss(inputs[0], inputs[0].nan_to_num(neginf=1.0))[0].isinf()
+
+
 def test_distillation_loss_reaches_no_teacher():
     student, teacher = double(4, 6), double(4, 6)
     total = reference.distillation_loss(student, teacher)[0]
@@ -309,6 +326,10 @@ import minidistil, minidistil_kernels, torch
 from minidistil_kernels import reference, testing
 print(reference.softmax(torch.zeros(1, 2)).tolist())
 print(testing.check_softmax(reference.softmax, examples=2).holds)
+try:
+    import minidistil_kernels.lab
+except ImportError as error:
+    print(error)
 for name in minidistil_kernels.__all__:
     try:
         getattr(minidistil_kernels, name)
@@ -327,8 +348,9 @@ def test_where_triton_cannot_be_imported():
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True, check=False
     )
-    first, second, *errors, unknown = done.stdout.splitlines()
+    first, second, lab, *errors, unknown = done.stdout.splitlines()
     assert (first, second) == ("[[0.5, 0.5]]", "True"), done.stderr
+    assert lab.startswith("minidistil_kernels.lab needs Triton (pip install triton, Linux only)")
     names = [name for name in vars(reference) if f"minidistil_kernels.{name} needs" in done.stdout]
     assert len(errors) == 9 and len(names) == 9
     assert errors[-1] == (

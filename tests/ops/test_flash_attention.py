@@ -26,7 +26,7 @@ def flash_attn_varlen_func(
     """The signature of flash-attn 2.8; queries and keys of a text may differ in number."""
     assert cu_seqlens_q.dtype == cu_seqlens_k.dtype == torch.int32
     assert max(cu_seqlens_q.diff()) <= max_seqlen_q and max(cu_seqlens_k.diff()) <= max_seqlen_k
-    assert not causal and dropout_p == 0.0
+    assert not causal
     out = torch.zeros_like(q)
     bounds = zip(
         cu_seqlens_q[:-1], cu_seqlens_q[1:], cu_seqlens_k[:-1], cu_seqlens_k[1:], strict=True
@@ -38,7 +38,8 @@ def flash_attn_varlen_func(
             )
             scale = query.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale
             weights = (query @ key.transpose(-1, -2) * scale).softmax(-1)
-            out[q_start:q_end] = (weights @ value).transpose(0, 1)
+            # Without chance: every weight shrinks by the share of them that would be dropped.
+            out[q_start:q_end] = (weights @ value).transpose(0, 1) * (1 - dropout_p)
     return out
 
 
@@ -70,6 +71,17 @@ def test_packed_equals_eager():
     ends = torch.tensor([0, 4, 4, 9], dtype=torch.int32)
     expected = resolve_attention("eager").packed(query, key, value, ends, 5)
     assert_close(DOOR.packed(query, key, value, ends, 5), expected)
+
+
+@pytest.mark.usefixtures("_installed")
+def test_dropout_is_handed_over():
+    """No dropout is the default of both forms, as it is in eval."""
+    query, key, value = torch.randn(3, 2, 2, 7, 16).unbind()
+    expected = eager(query, key, value)[0]
+    assert_close(DOOR.padded(query, key, value, dropout_p=0.25)[0], 0.75 * expected)
+    rows, ends = [x.transpose(1, 2).flatten(0, 1) for x in (query, key, value)], [0, 7, 14]
+    packed = DOOR.packed(*rows, torch.tensor(ends, dtype=torch.int32), 7, dropout_p=0.25)
+    assert_close(packed, 0.75 * expected.transpose(1, 2).flatten(0, 1))
 
 
 @pytest.mark.usefixtures("_installed")

@@ -8,6 +8,7 @@ pytest.importorskip("triton", reason="the kernels need Triton")
 from minidistil.ops import resolve_attention
 from minidistil_kernels.testing import attention as laws
 from minidistil_kernels.testing.attention_packed import PACKED_LAWS
+from minidistil_kernels.testing.attention_packed_dropout import PACKED_DROPOUT_LAWS
 
 TRITON = resolve_attention("triton")
 
@@ -20,6 +21,12 @@ def test_law(law, examples):
 
 @pytest.mark.parametrize("law", PACKED_LAWS, ids=lambda law: law.check.__name__)
 def test_packed_law(law, examples):
+    result = law.try_on(TRITON.packed, examples)
+    assert result.holds, result
+
+
+@pytest.mark.parametrize("law", PACKED_DROPOUT_LAWS, ids=lambda law: law.check.__name__)
+def test_packed_law_of_dropout(law, examples):
     result = law.try_on(TRITON.packed, examples)
     assert result.holds, result
 

@@ -3,11 +3,10 @@
 import itertools
 
 import pytest
-import torch
 
 from minidistil import DistilBertForSequenceClassification
 from minidistil.pipelines import InputError, pipeline
-from minidistil.pipelines.base import READ_AHEAD, usable_device
+from minidistil.pipelines.base import READ_AHEAD
 from minidistil.tokenization import DistilBertTokenizer
 from tests.pipelines.checkpoints import TEXTS, VOCAB, assert_same, save_checkpoint
 
@@ -98,18 +97,17 @@ def test_no_gradients(classify):
     assert all(parameter.grad is None for parameter in classify.model.parameters())
 
 
-def test_devices():
-    for name in ("cpu", torch.device("cpu"), -1):
-        assert usable_device(name) == torch.device("cpu")
-    with pytest.raises(ValueError, match="the device 'abacus' can't be used"):
-        usable_device("abacus")
-    with pytest.raises(ValueError, match="the device 'cuda:999' can't be used"):
-        usable_device("cuda:999")
+@pytest.mark.parametrize("size", [0, 2.5, True, "8"])
+def test_batch_size(classify, size):
+    with pytest.raises(ValueError, match=f"batch_size={size!r} is no whole number from 1 up"):
+        pipeline("text-classification", classify.model, classify.tokenizer, batch_size=size)
 
 
-def test_batch_size(classify):
-    with pytest.raises(ValueError, match="batch_size must be 1 or more, not 0"):
-        pipeline("text-classification", classify.model, classify.tokenizer, batch_size=0)
+def test_a_model_without_numbers(folder, classify):
+    model = DistilBertForSequenceClassification.from_pretrained(folder, device="meta")
+    for device in (None, "meta"):
+        with pytest.raises(ValueError, match="the device 'meta' can't be used: it holds shapes"):
+            pipeline("text-classification", model, classify.tokenizer, device=device)
 
 
 def test_an_unknown_setting(classify):

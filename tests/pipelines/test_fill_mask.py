@@ -83,7 +83,8 @@ def test_a_mask_that_was_cut_off(ours):
 
 
 def test_settings(ours):
-    with pytest.raises(ValueError, match="top_k must be 1 or more, not 0"):
-        ours("[MASK]", top_k=0)
+    for top_k in (0, 1.5, "a", True):
+        with pytest.raises(ValueError, match=f"top_k={top_k!r} is no whole number from 1 up"):
+            ours("[MASK]", top_k=top_k)
     with pytest.raises(ValueError, match="holds no word that the tokenizer knows"):
         ours("[MASK]", targets=[" "])

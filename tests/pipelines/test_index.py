@@ -1,5 +1,7 @@
 """The index on disk: what is embedded again, and when a file is not touched."""
 
+import itertools
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -106,10 +108,34 @@ def test_vectors_that_are_not_finite_are_not_kept(embed, tmp_path):
     weight.data[3] = np.nan
     try:
         for name in (path, tmp_path / "new", None):
-            with pytest.raises(
-                ValueError, match=r"vector of 'Ada Lovelace .*' is not finite \(5 s"
-            ):
+            with pytest.raises(ValueError, match=r"vector of '.*' is not finite: its weights"):
                 counted(embed, PASSAGES, name)
     finally:
         weight.data[3] = before
     assert path.read_bytes() == content and not (tmp_path / "new").exists()
+
+
+def test_ctrl_c_keeps_what_is_embedded(embed, tmp_path, monkeypatch):
+    """A window of the pipeline is a batch of 2 times 16 rows here; the second is interrupted."""
+    path = tmp_path / "index"
+    counted(embed, PASSAGES[:1], path)
+    many = [Passage(f"king {number}", "book", number) for number in range(50)]
+    monkeypatch.setattr(embed, "batch_size", 2)
+    monkeypatch.setattr(embed, "read", interrupt(embed.read, after=40))
+    with pytest.raises(KeyboardInterrupt):
+        counted(embed, many, path)
+    monkeypatch.undo()
+    # What the file held before is still there, too.
+    assert counted(embed, [*PASSAGES[:1], *many], path)[1] == 50 - 32
+    assert counted(embed, many, path)[1] == 0
+
+
+def interrupt(function, after):
+    calls = itertools.count(1)
+
+    def wrapped(item):
+        if next(calls) > after:
+            raise KeyboardInterrupt
+        return function(item)
+
+    return wrapped

@@ -80,5 +80,6 @@ def test_what_is_refused(folders):
         ours({"text": "a", "text_pair": 3})
     with pytest.raises(ValueError, match="function_to_apply='tanh' is none of"):
         ours("a", function_to_apply="tanh")
-    with pytest.raises(ValueError, match="top_k must be 1 or more, not -1"):
-        ours("a", top_k=-1)
+    for top_k in (-1, 1.5, "all", True):
+        with pytest.raises(ValueError, match=f"top_k={top_k!r} is no whole number from 1 up"):
+            ours("a", top_k=top_k)

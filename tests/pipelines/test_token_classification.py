@@ -74,3 +74,5 @@ def test_settings(ours):
         ours("a", aggregation_strategy="last")
     with pytest.raises(ValueError, match="stride=3 needs an aggregation_strategy other than"):
         ours("a", stride=3)
+    with pytest.raises(ValueError, match="ignore_labels='I-LOC,O' is one string: give a list"):
+        ours("a", ignore_labels="I-LOC,O")

@@ -73,3 +73,10 @@ def test_errors() -> None:
         train_vocabulary("hug")
     with pytest.raises(TypeError, match="None is neither a text nor"):
         train_vocabulary(cast(Any, iter(["hug", None])))
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes("café".encode("latin-1"))
+    with pytest.raises(ValueError, match="latin.txt is not UTF-8: it holds the byte 0xe9"):
+        train_vocabulary([path])

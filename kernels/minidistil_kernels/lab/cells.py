@@ -15,14 +15,14 @@ class Block:
     """The cells of one storage, one layer of them for each kind of access; all 0 at first.
 
     Attributes:
-        unit: Bytes a cell stands for: the smallest element of the arguments in this storage. An
-            access narrower than that (through a pointer cast to a smaller type) takes a whole cell.
+        unit: Bytes a cell stands for: the smallest element of the arguments in this storage, and 1
+            once an access was narrower (through a pointer cast to a smaller type).
     """
 
     def __init__(self, bytes_in_storage: int, unit: int, dtype: type) -> None:
         self.unit = unit
         self.layers: dict[Kind, np.ndarray] = {}
-        self._shape = -(-bytes_in_storage // unit)
+        self._bytes = bytes_in_storage
         self._dtype = dtype
 
     def layer(self, kind: Kind) -> np.ndarray:
@@ -30,8 +30,13 @@ class Block:
         if kind not in self.layers:
             # The operating system hands out zeroed pages when they are touched: a large storage
             # of which a kernel reads little costs little.
-            self.layers[kind] = np.zeros(self._shape, self._dtype)
+            self.layers[kind] = np.zeros(-(-self._bytes // self.unit), self._dtype)
         return self.layers[kind]
+
+    def split(self) -> None:
+        """Make a cell of every byte, with the notes of the cell that it was part of."""
+        self.layers = {kind: np.repeat(cells, self.unit) for kind, cells in self.layers.items()}
+        self.unit = 1
 
 
 class Cells:
@@ -60,6 +65,8 @@ class Cells:
         """The block of an access that is in bounds, and its cells there, lane by lane."""
         assert access.argument is not None
         block, start = self._places[access.argument]
+        if access.size < block.unit:
+            block.split()
         index = (access.offsets + start) // block.unit
         if access.size > block.unit:
             index = (index[:, None] + np.arange(access.size // block.unit)).reshape(-1)

@@ -83,7 +83,7 @@ class Counts:
 
 @dataclass
 class Traffic:
-    """What `meter` counted, for each kernel by its name."""
+    """What `meter` counted, for each kernel by its name: two of one name are counted as one."""
 
     kernels: dict[str, Counts] = field(default_factory=dict)
 
@@ -134,7 +134,8 @@ def side_by_side(runs: Mapping[str, Traffic], lower_bound: int) -> str:
 
     Args:
         runs: Label to what was metered, such as {"naive": ..., "fused": ...}.
-        lower_bound: Bytes: every input read once and every output written once.
+        lower_bound: Bytes: every input read once and every output written once. Of 0, which nothing
+            to compute has, no run is a multiple.
     """
     rows = [("", "launches", "requested", "unique", "requested / bound", "FLOP", "FLOP / byte")]
     for label, traffic in runs.items():
@@ -142,7 +143,7 @@ def side_by_side(runs: Mapping[str, Traffic], lower_bound: int) -> str:
         rows.append(
             (
                 label, str(c.launches), _si(c.requested, "B"), _si(c.unique, "B"),
-                f"{c.requested / lower_bound:.2f}", _si(c.flops),
+                f"{c.requested / lower_bound:.2f}" if lower_bound else "", _si(c.flops),
                 f"{c.flops / max(c.requested, 1):.2f}",
             )
         )  # fmt: skip

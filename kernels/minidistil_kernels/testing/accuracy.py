@@ -10,12 +10,16 @@ For a gradient the last max runs over all gradients of the call: one that is zer
 as that of a query with a single key, is the rounding of others. An element where PyTorch itself
 gives NaN or overflows says nothing of what the dtype can achieve, and is left out of its error.
 
+A loss is the difference of numbers as large as its inputs, and may be 0 where they are not: of one
+class, log sum_j e^x_j - x. So are the terms p - 1 of its gradient. The bound of both grows by
+FLOOR[float32] * max(1, max|input|), for the gradient divided by the number of rows.
+
 Not here: the laws that use it (one file an operation).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,6 +29,7 @@ from torch import Tensor
 FLOOR = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}
 
 Values = dict[str, Tensor]
+Layout = Literal["dense", "apart", "expanded"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,46 @@ def outputs_of(result: Any) -> tuple[Tensor, ...]:
     return outputs
 
 
+def differentiate(
+    output: Tensor, leaves: Sequence[Tensor], upstream: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """The gradients of an output; zeros for a leaf on which it does not depend."""
+    assert output.requires_grad, "returned a result without a gradient"
+    return torch.autograd.grad(output, leaves, upstream, materialize_grads=True)
+
+
+def upstream_of(output: Tensor, layout: Layout = "dense") -> Tensor:
+    """A random gradient to come from above, the same whatever the dtype.
+
+    Args:
+        output: The tensor of which it is the gradient.
+        layout: How it lies in memory: as a new tensor does; "apart", the axes in the opposite order
+            and a gap after every element; "expanded", one row in the place of all.
+    """
+    generator = torch.Generator().manual_seed(output.numel())
+    shape = output.shape[-1:] if layout == "expanded" else output.shape
+    values = torch.randn(shape, generator=generator).to(output)
+    if layout == "apart":
+        axes = tuple(reversed(range(values.ndim)))
+        memory = torch.full((*values.permute(axes).shape, 2), float("nan")).to(output)
+        memory[..., 0] = values.permute(axes)
+        return memory[..., 0].permute(axes)
+    return values.expand(output.shape)
+
+
 def run(
-    fn: Callable[..., Any], inputs: Mapping[str, Any], differentiable: Sequence[str]
+    fn: Callable[..., Any],
+    inputs: Mapping[str, Any],
+    differentiable: Sequence[str],
+    layout: Layout = "dense",
 ) -> tuple[Values, Values]:
     """Call `fn(**inputs)` and differentiate a fixed random projection of its first output.
+
+    Args:
+        fn: Anybody's function.
+        inputs: Its arguments.
+        differentiable: Those of them that get a gradient.
+        layout: How the gradient that comes from above lies in memory.
 
     Returns:
         (outputs by index, gradients by input name).
@@ -63,14 +104,10 @@ def run(
         for name, value in inputs.items()
     }
     outputs = outputs_of(fn(**leaves))
-    first = outputs[0]
-    # Drawn in float32 from one seed, so that every dtype gets the same upstream gradient.
-    generator = torch.Generator().manual_seed(first.numel())
-    upstream = torch.randn(first.shape, generator=generator).to(first)
     wanted = [leaves[name] for name in differentiable]
-    gradients = []
+    gradients: Sequence[Tensor] = []
     if wanted:
-        gradients = torch.autograd.grad(first, wanted, upstream, materialize_grads=True)
+        gradients = differentiate(outputs[0], wanted, upstream_of(outputs[0], layout))
     values = {f"output {i}": output.detach() for i, output in enumerate(outputs)}
     return values, dict(zip(differentiable, gradients, strict=True))
 
@@ -81,6 +118,7 @@ def measure(
     peer: Callable[..., Any],
     inputs: Mapping[str, Any],
     differentiable: Sequence[str] = (),
+    layout: Layout = "dense",
 ) -> list[Errors]:
     """The errors of `fn` and of PyTorch's own `peer` against `reference` in float64."""
     dtype = next(v.dtype for v in inputs.values() if torch.is_tensor(v) and v.is_floating_point())
@@ -92,29 +130,32 @@ def measure(
     exact, own, yours = (
         outputs | {f"gradient of {name}": gradient for name, gradient in gradients.items()}
         for outputs, gradients in (
-            run(reference, wide, differentiable),
-            run(peer, inputs, differentiable),
-            run(fn, inputs, differentiable),
+            run(reference, wide, differentiable, layout),
+            run(peer, inputs, differentiable, layout),
+            run(fn, inputs, differentiable, layout),
         )
     )
     assert yours.keys() == exact.keys(), (
         f"returned {len(yours) - len(differentiable)} results, not "
         f"{len(exact) - len(differentiable)}"
     )
-    rows = []
+    errors = []
     steepest = max((_largest(r) for what, r in exact.items() if what.startswith("grad")), default=0)
+    cancelled = _cancelled(wide) if exact["output 0"].ndim == 0 else (0.0, 0.0)
     for what, r in exact.items():
         y = yours[what]
         assert y.shape == r.shape, f"{what} has shape {tuple(y.shape)}, not {tuple(r.shape)}"
         pytorch = _largest(_difference(own[what], r))
-        scale = steepest if what.startswith("grad") else _largest(r)
-        bound = 2 * pytorch + FLOOR[dtype] * scale
+        scale, of_terms = (
+            (steepest, cancelled[1]) if what.startswith("grad") else (_largest(r), cancelled[0])
+        )
+        bound = 2 * pytorch + FLOOR[dtype] * scale + of_terms
         name = str(dtype).removeprefix("torch.")
         # max() lets NaN through, and NaN is within no bound.
         difference = _difference(y, r).abs()
         error = float(difference.max()) if difference.numel() else 0.0
-        rows.append(Errors(what, name, error, pytorch, bound))
-    return rows
+        errors.append(Errors(what, name, error, pytorch, bound))
+    return errors
 
 
 def assert_accurate(errors: Sequence[Errors]) -> None:
@@ -124,6 +165,14 @@ def assert_accurate(errors: Sequence[Errors]) -> None:
             f"{error.what} in {error.dtype}: error {error.yours:.2e} > {error.bound:.2e} = "
             f"2 x PyTorch's own {error.pytorch:.2e} + floor"
         )
+
+
+def _cancelled(inputs: Mapping[str, Any]) -> tuple[float, float]:
+    """What rounding leaves of the terms of a loss that cancel, and of those of its gradient."""
+    floats = [x for x in inputs.values() if torch.is_tensor(x) and x.is_floating_point()]
+    loss = FLOOR[torch.float32] * max(1.0, *map(_largest, floats))
+    rows = floats[0].numel() // max(floats[0].shape[-1], 1)
+    return loss, loss / max(rows, 1)
 
 
 def _difference(actual: Tensor, exact: Tensor) -> Tensor:

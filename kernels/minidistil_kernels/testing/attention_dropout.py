@@ -1,9 +1,10 @@
 """The laws of dropout inside attention. Its random numbers come from torch's generator.
 
-With the identity matrix as value, the context *is* the matrix of weights after dropout: so the
-mask can be seen from outside, whatever the function is.
+With K columns of the identity matrix as value, the context *is* K columns of the matrix of weights
+after dropout: so the mask can be seen from outside, whatever the function is.
 
-Not here: attention without dropout (`attention.py`), how it is called (`attention_form.py`).
+Not here: attention without dropout (`attention.py`), how it is called (`attention_form.py`), the
+packed form (`attention_packed_dropout.py`).
 """
 
 from dataclasses import dataclass, replace
@@ -14,67 +15,82 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minidistil_kernels.testing import drawing
-from minidistil_kernels.testing.accuracy import assert_accurate, measure
-from minidistil_kernels.testing.attention_form import QKV, Padded, context_of
+from minidistil_kernels.testing.accuracy import FLOOR, assert_accurate, measure
+from minidistil_kernels.testing.attention_form import QKV, Padded, call, context_of, pair_of
 from minidistil_kernels.testing.report import Law
 
 
 @dataclass(frozen=True)
 class Case:
-    """Queries and keys, the identity as value, and a probability of dropping a weight."""
+    """Queries, keys and values, and a probability of dropping a weight."""
 
     batch: int = 2
     heads: int = 2
-    size: int = 32
+    length: int = 32
+    width: int = 64
     dropout_p: float = 0.5
+    dtype: torch.dtype = torch.float32
     mask: str = "none"
     scale: float | None = None
     seed: int = 0
 
     def inputs(self) -> dict[str, Any]:
-        """The arguments of `padded`: S = K = size."""
-        shape = (self.batch, self.heads, self.size, self.size)
+        """The arguments of `padded`."""
+        shape = (self.batch, self.heads, self.length, self.width)
         return {
-            "query": drawing.normal(self.seed, shape),
-            "key": drawing.normal(self.seed + 1, shape),
-            "value": torch.eye(self.size, device=drawing.DEVICE).expand(shape).contiguous(),
-            "mask": self.key_mask(),
-            "scale": self.scale,
-            "dropout_p": self.dropout_p,
-        }
+            name: drawing.normal(self.seed + i, shape, self.dtype) for i, name in enumerate(QKV)
+        } | {"mask": self.key_mask(), "scale": self.scale, "dropout_p": self.dropout_p}
 
     def key_mask(self) -> Tensor | None:
         """Which keys count, (B, 1, 1, S); the first always does."""
-        mask = drawing.mask(self.seed, self.mask, (self.batch, 1, 1, self.size))
+        mask = drawing.mask(self.seed, self.mask, (self.batch, 1, 1, self.length))
         if mask is not None:
             mask[..., 0] = True
         return mask
 
     def keeps(self, fn: Padded) -> Tensor:
         """1 / (1 - p) where `fn`, seeded with the case's seed, keeps a weight, else 0."""
-        inputs = self.inputs()
-        torch.manual_seed(self.seed)
-        attend = context_of(fn)
-        dropped = attend(**inputs)
-        whole = attend(**inputs | {"dropout_p": 0.0})
-        assert (dropped[whole == 0] == 0).all(), "dropout gives weight to a masked key"
-        ratio = torch.where(whole == 0, 0.0, dropped / whole)
         kept = 1 / (1 - self.dropout_p)
-        assert torch.isclose(ratio, torch.where(ratio > 0, kept, 0.0), atol=1e-4).all(), (
+        dropped, whole = self._weights(fn, self.dropout_p), self._weights(fn, 0.0) * kept
+        assert (dropped[whole == 0] == 0).all(), "dropout gives weight to a masked key"
+        keeps = dropped > whole / 2
+        # Weights of one call and the other are rounded, the smallest to the spacing of subnormals.
+        rounding = torch.finfo(self.dtype)
+        relative = 4 * rounding.eps + 1e-4
+        absolute = 4 * kept * rounding.smallest_normal * rounding.eps
+        assert torch.isclose(dropped, whole * keeps, relative, absolute).all(), (
             f"a weight is neither 0 nor {kept:.3f} of what it is without dropout"
         )
-        return torch.where(ratio > 0, kept, 0.0)
+        return keeps * kept
+
+    def _weights(self, fn: Padded, dropout_p: float) -> Tensor:
+        """(B, H, S, S), K columns a call, each call from the same seed."""
+        inputs = self.inputs() | {"dropout_p": dropout_p}
+        columns = []
+        for unit in torch.eye(self.length, device=drawing.DEVICE).split(self.width, -1):
+            value = torch.zeros_like(inputs["value"])
+            value[..., : unit.shape[-1]] = unit
+            torch.manual_seed(self.seed)
+            columns.append(context_of(fn)(**inputs | {"value": value})[..., : unit.shape[-1]])
+        return torch.cat(columns, -1).double()
 
 
 CASES = st.builds(
     Case,
     batch=st.integers(1, 2),
     heads=st.integers(1, 2),
-    size=st.sampled_from([32, 64]),
+    length=st.sampled_from([32, 9, 33, 64, 70]),
+    width=st.sampled_from([64, 40]),
     dropout_p=st.sampled_from([0.1, 0.5, 0.9]),
+    dtype=drawing.DTYPES,
     mask=st.sampled_from(["none", "random"]),
     scale=st.sampled_from([None, 0.02]),
     seed=drawing.SEEDS,
+)
+HARD = (
+    Case(1, 1, 130, 128),
+    Case(1, 2, 70, 128, 0.1, torch.float16),
+    Case(1, 1, 33, 40, 0.1, torch.bfloat16, "random"),
 )
 
 
@@ -89,9 +105,10 @@ def drops_the_share(fn: Padded, case: Case) -> None:
 
 def draws_each_weight_anew(fn: Padded, case: Case) -> None:
     """No two texts, heads, queries or keys share their random numbers."""
-    keeps = Case(case.batch, case.heads, 64, 0.5, seed=case.seed).keeps(fn)
-    queries = keeps.reshape(-1, 64)
-    keys = keeps.transpose(-1, -2).reshape(-1, 64)
+    length = max(case.length, 64)
+    keeps = replace(case, length=length, dropout_p=0.5, mask="none").keeps(fn)
+    queries = keeps.reshape(-1, length)
+    keys = keeps.transpose(-1, -2).reshape(-1, length)
     for name, rows in (("queries", queries), ("keys", keys)):
         # 64 fair coins agree by chance once in 2^64.
         assert len(rows.unique(dim=0)) == len(rows), f"two {name} drop the same weights"
@@ -117,7 +134,7 @@ def backward_sees_the_mask(fn: Padded, case: Case) -> None:
         return context_of(fn)(**inputs)
 
     def masked(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
-        scores = query @ key.transpose(-1, -2) * (case.scale or case.size**-0.5)
+        scores = query @ key.transpose(-1, -2) * (case.scale or case.width**-0.5)
         mask = case.key_mask()
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)
@@ -126,9 +143,26 @@ def backward_sees_the_mask(fn: Padded, case: Case) -> None:
     assert_accurate(measure(seeded, masked, masked, case.inputs(), QKV))
 
 
+def shows_the_weights_it_used(fn: Padded, case: Case) -> None:
+    """Asked for its weights, returns them as they are after dropout, or raises a ValueError."""
+    inputs = case.inputs()
+    try:
+        context, weights = pair_of(call(fn, inputs | {"need_weights": True}))
+    except ValueError:
+        return
+    assert weights is not None, "asked for weights, returned None"
+    weights, value = weights.double(), inputs["value"].double()
+    slack = 4 * FLOOR[case.dtype] * (weights.abs() @ value.abs()).amax()
+    assert ((context - weights @ value).abs() <= slack).all(), "context is not weights @ value"
+
+
 DROPOUT_LAWS = [
-    Law(drops_the_share, CASES),
-    Law(draws_each_weight_anew, CASES),
-    Law(follows_the_seed, CASES),
-    Law(backward_sees_the_mask, CASES),
+    Law(check, CASES, HARD)
+    for check in (
+        drops_the_share,
+        draws_each_weight_anew,
+        follows_the_seed,
+        backward_sees_the_mask,
+        shows_the_weights_it_used,
+    )
 ]

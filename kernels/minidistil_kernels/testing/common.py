@@ -15,6 +15,7 @@ from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import (
     FLOOR,
     Errors,
+    Layout,
     assert_accurate,
     measure,
     outputs_of,
@@ -26,7 +27,13 @@ Operation = Callable[..., Any]
 
 
 def common_laws(
-    twin: Operation, differentiable: Sequence[str], rows: Sequence[str], cases: SearchStrategy[Any]
+    twin: Operation,
+    differentiable: Sequence[str],
+    rows: Sequence[str],
+    cases: SearchStrategy[Any],
+    hard: Sequence[Any],
+    *,
+    loss: bool = False,
 ) -> list[Law]:
     """The common laws of one operation.
 
@@ -35,6 +42,8 @@ def common_laws(
         differentiable: The inputs that get a gradient.
         rows: The inputs whose rows may lie anywhere in memory.
         cases: Where cases come from; `case.inputs()` are the arguments.
+        hard: Cases that are tried first, always.
+        loss: The result is one number: its upstream gradient has no layout.
     """
 
     def accurate(fn: Operation, case: Any) -> None:
@@ -56,13 +65,28 @@ def common_laws(
         apart = {name: drawing.strided(inputs[name]) for name in rows}
         assert_accurate(measure(fn, twin, twin, inputs | apart, differentiable))
 
+    def any_upstream(fn: Operation, case: Any) -> None:
+        """The gradient that comes from above may lie in any order, with gaps, or be expanded."""
+        assert_any_upstream(
+            lambda layout: measure(fn, twin, twin, case.inputs(), differentiable, layout)
+        )
+
     def repeatable(fn: Operation, case: Any) -> None:
         """The same call gives the same bits, forward and backward."""
         assert_repeatable(fn, case.inputs(), differentiable)
 
-    return [
-        Law(check, cases) for check in (accurate, same_form, inputs_stay, any_stride, repeatable)
-    ]
+    checks = [accurate, same_form, inputs_stay, any_stride, repeatable]
+    return [Law(check, cases, hard) for check in checks + [any_upstream] * (not loss)]
+
+
+def assert_any_upstream(errors: Callable[[Layout], list[Errors]]) -> None:
+    """Hold the errors under upstream gradients that are no new tensor's to their bounds."""
+    layouts: tuple[Layout, ...] = ("apart", "expanded")
+    for layout in layouts:
+        try:
+            assert_accurate(errors(layout))
+        except AssertionError as error:
+            raise AssertionError(f"upstream gradient {layout}: {error}") from error
 
 
 def assert_same_form(result: Any, expected: Any) -> None:

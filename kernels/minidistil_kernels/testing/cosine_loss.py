@@ -11,29 +11,39 @@ from hypothesis import strategies as st
 
 from minidistil_kernels import reference
 from minidistil_kernels.testing import drawing
-from minidistil_kernels.testing.accuracy import FLOOR, run
+from minidistil_kernels.testing.accuracy import (
+    FLOOR,
+    assert_accurate,
+    differentiate,
+    measure,
+    run,
+)
 from minidistil_kernels.testing.common import Operation, check, common_laws
 from minidistil_kernels.testing.report import Law, Report
 
 
 @dataclass(frozen=True)
 class Case:
-    """Normal hidden states of student and teacher, and the tokens that count."""
+    """Normal hidden states of student and teacher, and the tokens that count.
+
+    Two axes are those of a packed batch, which is as long as one text.
+    """
 
     batch: int = 2
     length: int = 5
     width: int = 64
     dtype: torch.dtype = torch.float32
     mask: str = "random"
+    axes: int = 3
     seed: int = 0
 
     def inputs(self) -> dict[str, Any]:
         """The arguments of `cosine_loss`."""
-        shape = (self.batch, self.length, self.width)
+        shape = (self.batch, self.length, self.width)[3 - self.axes :]
         return {
             "student": drawing.normal(self.seed, shape, self.dtype),
             "teacher": drawing.normal(self.seed + 1, shape, self.dtype),
-            "mask": drawing.mask(self.seed, self.mask, shape[:2]),
+            "mask": drawing.mask(self.seed, self.mask, shape[:-1]),
         }
 
 
@@ -45,7 +55,14 @@ CASES = st.builds(
     width=st.integers(2, 130),
     dtype=drawing.DTYPES,
     mask=st.sampled_from(["all", "random", "one row empty", "nothing"]),
+    axes=st.sampled_from([3, 2]),
     seed=drawing.SEEDS,
+)
+HARD = (
+    Case(2, 30, 20),
+    Case(1, 3, 1030),
+    Case(length=7, width=33, dtype=torch.float16, axes=2),
+    Case(2, 3, 40, torch.bfloat16, "one row empty"),
 )
 
 
@@ -65,7 +82,7 @@ def masked_do_not_count(fn: Operation, case: Case) -> None:
     inputs["student"] = inputs["student"].masked_fill(hidden, float("nan")).requires_grad_()
     loss = fn(**inputs)
     assert torch.equal(loss, before), "a masked token changed the loss"
-    (gradient,) = torch.autograd.grad(loss, inputs["student"])
+    (gradient,) = differentiate(loss, [inputs["student"]])
     assert (gradient.masked_select(hidden) == 0).all(), "a masked token has a gradient"
 
 
@@ -78,9 +95,62 @@ def nothing_counts(fn: Operation, case: Case) -> None:
     assert (gradients["student"] == 0).all(), "the gradient of no tokens is not 0"
 
 
+def extreme(fn: Operation, case: Case) -> None:
+    """Hidden states of some 1,000 do not overflow, though their squares do in float16."""
+    inputs = case.inputs()
+    for name in ("student", "teacher"):
+        inputs[name] = inputs[name] * 1e3
+    assert_accurate(measure(fn, reference.cosine_loss, reference.cosine_loss, inputs, ["student"]))
+
+
+def zeros(fn: Operation, case: Case) -> None:
+    """A row of zeros, of student or teacher, has cosine 0: 1e-12 is added to squared norms."""
+    # The slope at a student of zeros is 1e6, which float16 does not hold.
+    differentiable = [] if case.dtype == torch.float16 else ["student"]
+    for name in ("student", "teacher"):
+        inputs = replace(case, mask="all").inputs()
+        inputs[name].view(-1, case.width)[-1] = 0.0
+        twin = reference.cosine_loss
+        assert_accurate(measure(fn, twin, twin, inputs, differentiable))
+
+
+def nan_stays(fn: Operation, case: Case) -> None:
+    """NaN in a token that counts makes the loss NaN, and the gradient of that token only."""
+    for name in ("student", "teacher"):
+        inputs = replace(case, mask="all").inputs()
+        inputs[name].view(-1, case.width)[-1, 0] = float("nan")
+        leaf = inputs["student"].requires_grad_()
+        loss = fn(**inputs)
+        assert loss.isnan(), f"NaN in the {name} was lost"
+        (gradient,) = differentiate(loss, [leaf])
+        others = gradient.reshape(-1, case.width)[:-1]
+        assert not others.isnan().any(), "NaN in one token reached the gradient of another"
+
+
+def teacher_is_constant(fn: Operation, case: Case) -> None:
+    """No gradient reaches the teacher."""
+    inputs = case.inputs()
+    student, teacher = (inputs[name].requires_grad_() for name in ("student", "teacher"))
+    _, gradient = differentiate(fn(**inputs), [student, teacher])
+    assert (gradient == 0).all(), "the teacher has a gradient"
+
+
 LAWS = [
-    *common_laws(reference.cosine_loss, ["student"], ["student", "teacher"], CASES),
-    *(Law(law, CASES) for law in (same_and_opposite, masked_do_not_count, nothing_counts)),
+    *common_laws(
+        reference.cosine_loss, ["student"], ["student", "teacher"], CASES, HARD, loss=True
+    ),
+    *(
+        Law(law, CASES, HARD)
+        for law in (
+            same_and_opposite,
+            masked_do_not_count,
+            nothing_counts,
+            extreme,
+            zeros,
+            nan_stays,
+            teacher_is_constant,
+        )
+    ),
 ]
 
 

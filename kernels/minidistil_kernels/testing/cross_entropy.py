@@ -12,34 +12,41 @@ from hypothesis import strategies as st
 
 from minidistil_kernels import reference
 from minidistil_kernels.testing import drawing
-from minidistil_kernels.testing.accuracy import FLOOR, assert_accurate, measure, run
+from minidistil_kernels.testing.accuracy import (
+    FLOOR,
+    assert_accurate,
+    differentiate,
+    measure,
+    run,
+)
 from minidistil_kernels.testing.common import Operation, check, common_laws
 from minidistil_kernels.testing.report import Law, Report
 
 
 @dataclass(frozen=True)
 class Case:
-    """Rows of normal logits; a share of the labels is -100, ignored."""
+    """Rows of normal logits; a share of the labels is ignored."""
 
     rows: int = 4
     classes: int = 100
     ignored: float = 0.3
     dtype: torch.dtype = torch.float32
     scale: float = 1.0
+    ignore_index: int = -100
     seed: int = 0
 
     def labels(self) -> torch.Tensor:
-        """(N,), of which the share `ignored` is -100."""
+        """(N,), of which the share `ignored`, and what is drawn so, is `ignore_index`."""
         generator = torch.Generator().manual_seed(self.seed + 7)
         labels = torch.randint(self.classes, (self.rows,), generator=generator)
-        labels[torch.rand(self.rows, generator=generator) < self.ignored] = -100
+        labels[torch.rand(self.rows, generator=generator) < self.ignored] = self.ignore_index
         return labels.to(drawing.DEVICE)
 
     def inputs(self) -> dict[str, Any]:
         """The arguments of `cross_entropy`."""
         shape = (self.rows, self.classes)
         logits = drawing.normal(self.seed, shape, self.dtype, self.scale)
-        return {"logits": logits, "labels": self.labels()}
+        return {"logits": logits, "labels": self.labels(), "ignore_index": self.ignore_index}
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class LinearCase(Case):
             "weight": weight,
             "bias": drawing.normal(self.seed + 2, (self.classes,), self.dtype),
             "labels": self.labels(),
+            "ignore_index": self.ignore_index,
         }
 
 
@@ -65,16 +73,29 @@ DRAWN = {
     "ignored": st.sampled_from([0.0, 0.3]),
     "dtype": drawing.DTYPES,
     "scale": st.sampled_from([0.01, 1.0, 5.0]),
+    "ignore_index": st.sampled_from([-100, -1, 0]),  # a class may be the one that is ignored
     "seed": drawing.SEEDS,
 }
 CASES = st.builds(Case, **DRAWN)
 LINEAR_CASES = st.builds(LinearCase, **DRAWN, width=st.integers(1, 70))
+HARD = (
+    Case(2, 5000),  # logits in several tiles, the last not full
+    Case(40, 3, dtype=torch.float16),
+    Case(5, 2, ignore_index=0),
+    Case(1, 1, 0.0, torch.bfloat16),
+)
+LINEAR_HARD = (
+    LinearCase(70, 130, width=70),  # one more than a tile of rows, of classes, of columns
+    LinearCase(5, 2, dtype=torch.float16, ignore_index=0),
+    LinearCase(1, 1, 0.0, torch.bfloat16),
+)
 
 
 def nothing_to_learn(fn: Operation, case: Case) -> None:
     """With every label ignored the loss is 0, and so are the gradients."""
     inputs = replace(case, ignored=1.1).inputs()
-    outputs, gradients = run(fn, inputs, [name for name in inputs if name != "labels"])
+    floats = [name for name in inputs if name not in ("labels", "ignore_index")]
+    outputs, gradients = run(fn, inputs, floats)
     loss = outputs["output 0"]
     assert loss == 0, f"the loss of no labels is {float(loss)}"
     for name, gradient in gradients.items():
@@ -85,19 +106,19 @@ def ignored_rows_do_not_count(fn: Operation, case: Case) -> None:
     """A row whose label is ignored changes no bit and gets no gradient."""
     inputs = case.inputs()
     rows = next(iter(inputs))  # logits or hidden
-    inputs["labels"][0] = -100
+    inputs["labels"][0] = case.ignore_index
     before = fn(**inputs)
     inputs[rows] = inputs[rows].clone()
     inputs[rows][0] = 7.0
     leaf = inputs[rows].requires_grad_()
     loss = fn(**inputs)
     assert torch.equal(loss, before), "an ignored row changed the loss"
-    assert (torch.autograd.grad(loss, leaf)[0][0] == 0).all(), "an ignored row has a gradient"
+    assert (differentiate(loss, [leaf])[0][0] == 0).all(), "an ignored row has a gradient"
 
 
 def uniform(fn: Operation, case: Case) -> None:
     """Equal logits of V classes cost ln V."""
-    inputs = case.inputs() | {"labels": replace(case, ignored=0.0).labels()}
+    inputs = replace(case, ignored=0.0, ignore_index=-100).inputs()
     loss = fn(inputs["logits"] * 0 + 3.0, inputs["labels"])
     expected = math.log(case.classes)
     assert abs(float(loss) - expected) <= FLOOR[torch.float32] * max(1, expected), (
@@ -108,27 +129,43 @@ def uniform(fn: Operation, case: Case) -> None:
 def extreme(fn: Operation, case: Case) -> None:
     """Logits of +-10,000 neither overflow nor underflow."""
     inputs = case.inputs()
-    inputs["logits"] = inputs["logits"].sign() * 1e4
-    errors = measure(fn, reference.cross_entropy, reference.cross_entropy, inputs, ["logits"])
-    assert_accurate(errors)
+    name = "logits" if "logits" in inputs else "bias"
+    inputs[name] = inputs[name].sign() * 1e4
+    _assert_accurate(fn, inputs)
+
+
+def impossible_class(fn: Operation, case: Case) -> None:
+    """A class whose logit is -inf is as good as absent, where it is not the label."""
+    inputs = replace(case, classes=case.classes + 1).inputs()
+    inputs["labels"][inputs["labels"] == 0] = case.ignore_index
+    name = "logits" if "logits" in inputs else "bias"
+    inputs[name][..., 0] = -torch.inf
+    _assert_accurate(fn, inputs)
 
 
 def nan_stays(fn: Operation, case: Case) -> None:
     """NaN in one row makes the loss NaN, and the gradient of that row only."""
-    inputs = case.inputs() | {"labels": replace(case, ignored=0.0).labels()}
-    inputs["logits"][-1, 0] = float("nan")
-    loss = fn(inputs["logits"].requires_grad_(), inputs["labels"])
+    inputs = replace(case, ignored=0.0, ignore_index=-100).inputs()
+    rows = next(iter(inputs))  # logits or hidden
+    inputs[rows][-1, 0] = float("nan")
+    leaf = inputs[rows].requires_grad_()
+    loss = fn(**inputs)
     assert loss.isnan(), "NaN was lost"
-    (gradient,) = torch.autograd.grad(loss, inputs["logits"])
+    (gradient,) = differentiate(loss, [leaf])
     assert not gradient[:-1].isnan().any(), "NaN in one row reached the gradient of another"
 
 
+def _assert_accurate(fn: Operation, inputs: dict[str, Any]) -> None:
+    """Hold the loss and the gradient of logits or bias to the reference."""
+    name = "logits" if "logits" in inputs else "bias"
+    twin = reference.cross_entropy if name == "logits" else reference.linear_cross_entropy
+    assert_accurate(measure(fn, twin, twin, inputs, [name]))
+
+
+OWN_LAWS = (nothing_to_learn, ignored_rows_do_not_count, extreme, impossible_class, nan_stays)
 LAWS = [
-    *common_laws(reference.cross_entropy, ["logits"], ["logits"], CASES),
-    *(
-        Law(law, CASES)
-        for law in (nothing_to_learn, ignored_rows_do_not_count, uniform, extreme, nan_stays)
-    ),
+    *common_laws(reference.cross_entropy, ["logits"], ["logits"], CASES, HARD, loss=True),
+    *(Law(law, CASES, HARD) for law in (*OWN_LAWS, uniform)),
 ]
 LINEAR_LAWS = [
     *common_laws(
@@ -136,8 +173,10 @@ LINEAR_LAWS = [
         ["hidden", "weight", "bias"],
         ["hidden", "weight"],
         LINEAR_CASES,
+        LINEAR_HARD,
+        loss=True,
     ),
-    *(Law(law, LINEAR_CASES) for law in (nothing_to_learn, ignored_rows_do_not_count)),
+    *(Law(law, LINEAR_CASES, LINEAR_HARD) for law in OWN_LAWS),
 ]
 
 

@@ -3,15 +3,16 @@
 Not here: how laws are tried (`report.py`), the laws of every operation (`common.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from hypothesis import strategies as st
+from torch import Tensor
 
 from minidistil_kernels import reference
 from minidistil_kernels.testing import cross_entropy, drawing
-from minidistil_kernels.testing.accuracy import FLOOR, assert_accurate, measure
+from minidistil_kernels.testing.accuracy import FLOOR, assert_accurate, differentiate, measure
 from minidistil_kernels.testing.common import Operation, check, common_laws
 from minidistil_kernels.testing.report import Law, Report
 
@@ -51,6 +52,12 @@ CASES = st.builds(
     scale=st.sampled_from([0.3, 1.0, 5.0]),
     seed=drawing.SEEDS,
 )
+HARD = (
+    Case(2, 5000),  # logits in several tiles, the last not full
+    Case(40, 3, dtype=torch.float16),
+    Case(1, 1, temperature=0.5, dtype=torch.bfloat16),
+    Case(labelled=False),
+)
 
 
 def adds_up(fn: Operation, case: Case) -> None:
@@ -72,7 +79,7 @@ def nothing_left_to_learn(fn: Operation, case: Case) -> None:
     # A sum over V of p (log p - log q), each rounded: |log p| reaches 2 x scale x 4 / T.
     slack = 10 * FLOOR[torch.float32] * case.temperature**2 * (1 + case.scale / case.temperature)
     assert abs(ce) <= slack and mlm == 0, f"ce {ce.item()}, mlm {mlm.item()}"
-    (gradient,) = torch.autograd.grad(total, inputs["student"])
+    (gradient,) = differentiate(total, [inputs["student"]])
     assert (gradient.abs() <= 10 * FLOOR[torch.float32] * case.temperature).all(), (
         f"the gradient reaches {float(gradient.abs().max()):.1e}"
     )
@@ -97,12 +104,26 @@ def extreme(fn: Operation, case: Case) -> None:
 
 def nan_stays(fn: Operation, case: Case) -> None:
     """NaN in one row makes the loss NaN, and the gradient of that row only."""
-    inputs = case.inputs()
-    inputs["student"][-1, 0] = float("nan")
-    total = fn(**inputs | {"student": inputs["student"].requires_grad_()})[0]
-    assert total.isnan(), "NaN was lost"
-    (gradient,) = torch.autograd.grad(total, inputs["student"])
-    assert not gradient[:-1].isnan().any(), "NaN in one row reached the gradient of another"
+    for name in ("student", "teacher"):
+        inputs = case.inputs()
+        inputs[name][-1, 0] = float("nan")
+        total = fn(**inputs | {"student": inputs["student"].requires_grad_()})[0]
+        assert total.isnan(), f"NaN in the {name} was lost"
+        (gradient,) = differentiate(total, [inputs["student"]])
+        assert not gradient[:-1].isnan().any(), "NaN in one row reached the gradient of another"
+
+
+def impossible_class(fn: Operation, case: Case) -> None:
+    """A class to which the teacher gives -inf, p = 0, adds nothing: 0 * log 0 is 0 here."""
+    inputs = replace(case, classes=case.classes + 1).inputs()
+    inputs["teacher"][:, 0] = -torch.inf
+    twin = reference.distillation_loss
+
+    def finite(teacher: Tensor, **rest: Any) -> tuple[Tensor, ...]:
+        # So low that p is 0 in every dtype, and 0 times the logarithm of it finite.
+        return twin(teacher=teacher.masked_fill(teacher == -torch.inf, -6e4), **rest)
+
+    assert_accurate(measure(fn, finite, finite, inputs, ["student"]))
 
 
 def teacher_is_constant(fn: Operation, case: Case) -> None:
@@ -110,21 +131,33 @@ def teacher_is_constant(fn: Operation, case: Case) -> None:
     inputs = case.inputs()
     student, teacher = (inputs[name].requires_grad_() for name in ("student", "teacher"))
     total = fn(**inputs)[0]
-    _, gradient = torch.autograd.grad(total, [student, teacher], allow_unused=True)
-    assert gradient is None or (gradient == 0).all(), "the teacher has a gradient"
+    _, gradient = differentiate(total, [student, teacher])
+    assert (gradient == 0).all(), "the teacher has a gradient"
+
+
+def only_the_total_learns(fn: Operation, case: Case) -> None:
+    """`ce` and `mlm` are there to be shown: only the total has a gradient."""
+    inputs = case.inputs()
+    inputs["student"].requires_grad_()
+    for name, loss in zip(("ce", "mlm"), fn(**inputs)[1:], strict=True):
+        assert not loss.requires_grad, f"{name} has a gradient"
 
 
 LAWS = [
-    *common_laws(reference.distillation_loss, ["student"], ["student", "teacher"], CASES),
+    *common_laws(
+        reference.distillation_loss, ["student"], ["student", "teacher"], CASES, HARD, loss=True
+    ),
     *(
-        Law(law, CASES)
+        Law(law, CASES, HARD)
         for law in (
             adds_up,
             nothing_left_to_learn,
             never_negative,
             extreme,
             nan_stays,
+            impossible_class,
             teacher_is_constant,
+            only_the_total_learns,
         )
     ),
 ]

@@ -13,6 +13,8 @@ from torch import Tensor
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 DTYPES = st.sampled_from([torch.float32, torch.float16, torch.bfloat16])
 SEEDS = st.integers(0, 2**16)
+# Two axes are the smallest case, though one has less: it is the usual one.
+AXES = st.sampled_from([2, 1, 3])
 # How the places of a mask are chosen. "one row empty" needs the laws' own care everywhere.
 MASKS = st.sampled_from(["none", "all", "random", "one row empty", "nothing"])
 
@@ -24,6 +26,11 @@ def prepare() -> None:
 
         if interpreter.INTERPRETING:
             lab.repair_bf16()
+
+
+def shape(axes: int, rows: int, width: int) -> tuple[int, ...]:
+    """(width,), (rows, width) or (rows, 2, width): the shapes of an operation on rows."""
+    return {1: (width,), 2: (rows, width), 3: (rows, 2, width)}[axes]
 
 
 def normal(
@@ -45,7 +52,7 @@ def mask(seed: int, kind: str, shape: Sequence[int]) -> Tensor | None:
     elif kind == "nothing":
         chosen[:] = False
     elif kind == "one row empty":
-        chosen[0] = False
+        chosen.view(-1, shape[-1])[0] = False
     return chosen.to(DEVICE)
 
 

@@ -2,7 +2,8 @@
 
 A `Law` is a source of cases (a hypothesis strategy) and a function that raises AssertionError where
 an operation breaks it; the first line of that function's docstring says what holds, in words.
-Hypothesis draws cases, and when one fails looks for the smallest that still fails: that is shown.
+A few hard cases are fixed, so that whether they are tried is not a matter of luck; Hypothesis then
+draws more, and when one fails looks for the smallest that still fails: that is shown.
 
 Not here: the laws themselves (one file an operation) and how errors are measured (`accuracy.py`).
 """
@@ -40,10 +41,12 @@ class Law:
         check: `check(fn, case)` raises AssertionError where `fn` breaks the law; its docstring is
             the sentence.
         cases: Where the cases come from. A case is a small dataclass that makes its tensors.
+        hard: Cases that are tried first, always.
     """
 
     check: Callable[[Callable[..., Any], Any], None]
     cases: SearchStrategy[Any]
+    hard: Sequence[Any] = ()
 
     @property
     def sentence(self) -> str:
@@ -51,31 +54,40 @@ class Law:
         return str(self.check.__doc__).strip().rstrip(".")
 
     def try_on(self, fn: Callable[..., Any], examples: int = 20) -> "Result":
-        """Try the law on `fn` with this many random cases.
+        """Try the law on `fn` with the hard cases, then with this many random ones.
 
         Whatever `fn` raises counts as a failure, since `fn` is anybody's.
         """
         failures: list[Result] = []
 
-        # A seed of its own: else all laws would see the same few cases.
-        @seed(zlib.crc32(self.sentence.encode()))
-        @settings(SETTINGS, max_examples=examples)
-        @given(case=self.cases)
-        def trial(case: Any) -> None:
+        def attempt(case: Any) -> None:
             try:
                 self.check(fn, case)
             except FAILURES as error:
                 failures.append(Result.failed(self.sentence, case, error))
                 raise
 
-        try:
-            with warnings.catch_warnings():
-                # NumPy's, on the NaN and the infinities that laws bring on purpose.
-                warnings.simplefilter("ignore", RuntimeWarning)
-                trial()
-        except FAILURES:
-            if not failures:  # Hypothesis itself gave up
-                raise
+        # A seed of its own: else all laws would see the same few cases.
+        @seed(zlib.crc32(self.sentence.encode()))
+        @settings(SETTINGS, max_examples=examples)
+        @given(case=self.cases)
+        def random_cases(case: Any) -> None:
+            attempt(case)
+
+        def hard_cases() -> None:
+            for case in self.hard:
+                attempt(case)
+
+        # Random cases even where a hard one fails: a smaller one may fail, too.
+        for trial in (hard_cases, random_cases):
+            try:
+                with warnings.catch_warnings():
+                    # NumPy's, on the NaN and the infinities that laws bring on purpose.
+                    warnings.simplefilter("ignore", RuntimeWarning)
+                    trial()
+            except FAILURES:
+                if not failures:  # Hypothesis itself gave up
+                    raise
         # The smallest failing case comes last. A function that fails only at times fails, too.
         return failures[-1] if failures else Result(self.sentence, True)
 

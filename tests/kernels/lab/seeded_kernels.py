@@ -48,9 +48,9 @@ CASES = [
 ]
 
 
-def launch(rows: int, columns: int) -> dict[str, Any]:
-    """What is recorded of a launch on the rows of a (rows, columns) matrix."""
-    x = torch.zeros(rows, columns)
+def launch(rows: int, columns: int, shift: int = 0) -> dict[str, Any]:
+    """What is recorded of a launch on the rows of a matrix, `shift` floats into its memory."""
+    x = torch.zeros(shift + rows * columns)[shift:].view(rows, columns)
     with record_launches() as cases:
         scale_row_kernel[(rows,)](x, x, x.stride(0), BLOCK=64, num_warps=2)
     (case,) = cases
@@ -89,7 +89,13 @@ def main() -> None:
         for case in CASES
         for target in ("sm_80", "gfx942")
     }
-    launches = {"even": launch(2, 64), "odd": launch(2, 63), "one": launch(2, 1)}
+    launches = {
+        "even": launch(2, 64),
+        "odd": launch(2, 63),
+        "one": launch(2, 1),
+        "shifted": launch(2, 64, shift=1),
+        "aligned": launch(2, 64, shift=4),
+    }
     wrong = Case("wrong", scale_row_kernel, HALVES | {"step": "i32"}, {"BLOCK": 16})
     errors = {
         "arguments": failure(lambda: compile_ahead(wrong, "sm_80")),

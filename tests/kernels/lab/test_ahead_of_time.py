@@ -17,6 +17,7 @@ from minidistil_kernels.lab.ahead_of_time.targets import TARGETS, Limits, reside
 
 A100, H100 = TARGETS["sm_80"].limits, TARGETS["sm_90"].limits
 PACKAGE = Path(minidistil_kernels.__file__).parent
+DOCS = Path(__file__).parents[3] / "docs" / "kernels.md"
 COMMAND = ("-m", "minidistil_kernels.lab.ahead_of_time")
 Row = dict[str, Any]
 
@@ -94,6 +95,28 @@ def test_every_block_fits_its_gpu(half_rows):
     assert all(row["resident_blocks"] >= 1 for row in half_rows)
 
 
+def line_of_the_docs(a100: Row, h100: Row) -> str:
+    name, _, variant = a100["case"].removesuffix(" fp16").partition(" ")
+    mark = "*" if name == "anchor_forward" else "`"
+
+    def both(key: str, form: str = "{}") -> str:
+        return " / ".join(form.format(row[key]) for row in (a100, h100))
+
+    cells = [f"{mark}{name}{mark} {variant}".strip(), both("registers"), both("stack")]
+    cells += [both("resident_blocks"), both("wide_share", "{:.0%}")]
+    return " | ".join(["", *cells, both("tensor_core") if a100["dots"] else "", ""]).strip()
+
+
+@pytest.mark.skipif(triton.__version__ != "3.9.0", reason="docs/kernels.md has 3.9.0's figures")
+def test_the_docs_have_these_figures(half_rows):
+    lines = DOCS.read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if re.match(r"\| [`*]\w+_", line)]
+    expected = [
+        line_of_the_docs(*pair) for pair in zip(half_rows[::2], half_rows[1::2], strict=True)
+    ]
+    assert sorted(table) == sorted(expected)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
@@ -155,6 +178,13 @@ def test_a_recorded_launch_says_what_triton_would_see(seeded):
     assert even["divisible_by_16"] == ["stride", "x_ptr", "y_ptr"]
     assert odd["divisible_by_16"] == ["x_ptr", "y_ptr"]
     assert one["constants"] == {"BLOCK": 64, "stride": 1}
+
+
+def test_wide_accesses_are_promised_only_where_memory_begins_at_16_bytes(seeded):
+    """Of a view into a tensor too: whatever strides say, Triton looks at the address."""
+    shifted, aligned = (seeded["launches"][name] for name in ("shifted", "aligned"))
+    assert shifted["divisible_by_16"] == ["stride"]
+    assert aligned["divisible_by_16"] == ["stride", "x_ptr", "y_ptr"]
 
 
 @pytest.mark.parametrize(

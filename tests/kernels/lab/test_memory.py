@@ -93,6 +93,31 @@ def flag_kernel(flag_ptr):
 
 
 @triton.jit
+def bytes_kernel(x_ptr, STEP: tl.constexpr):
+    """Every program stores one byte of an element; with a step of 0, the same."""
+    pointer = x_ptr.to(tl.pointer_type(tl.int8)) + tl.program_id(0) * STEP
+    tl.store(pointer, tl.program_id(0).to(tl.int8))
+
+
+@triton.jit
+def element_then_bytes_kernel(x_ptr):
+    """Program 0 stores the whole first element, the others a byte of the second."""
+    program = tl.program_id(0)
+    if program == 0:
+        tl.store(x_ptr, 7)
+    else:
+        tl.store(x_ptr.to(tl.pointer_type(tl.int8)) + 4 + program - 1, program.to(tl.int8))
+
+
+@triton.jit
+def byte_of_anothers_element_kernel(x_ptr):
+    if tl.program_id(0) == 0:
+        tl.store(x_ptr, 7)
+    else:
+        tl.store(x_ptr.to(tl.pointer_type(tl.int8)) + 3, tl.program_id(0).to(tl.int8))
+
+
+@triton.jit
 def either_kernel(x_ptr, y_ptr, out_ptr, SHIFT: tl.constexpr, N: tl.constexpr):
     """One load from two arguments."""
     offs = tl.arange(0, 16)
@@ -249,6 +274,29 @@ def test_two_launches_do_not_race():
     x, y = torch.ones(1, 16), torch.zeros(1, 16)
     for _ in range(2):
         rows_kernel[(1,)](x, y, 16, 16, N=16)
+
+
+def test_each_its_byte_of_one_element():
+    """Through a pointer cast to int8 nobody meets anybody, though all share an int32."""
+    x = torch.zeros(2, dtype=torch.int32)
+    with meter() as m:
+        bytes_kernel[(8,)](x, STEP=1)
+    assert x.view(torch.int8).tolist() == list(range(8))
+    assert m.total.unique_stored == m.total.bytes_stored == 8
+    with pytest.raises(RaceError, match=r"\(1, 0, 0\) stores element 0 of x_ptr, which program"):
+        bytes_kernel[(8,)](x, STEP=0)
+
+
+def test_an_element_and_then_bytes():
+    """What was noted of elements holds for their bytes."""
+    x = torch.zeros(2, dtype=torch.int32)
+    with meter() as m:
+        element_then_bytes_kernel[(4,)](x)
+    assert m.total.unique_stored == m.total.bytes_stored == 4 + 3
+    assert x.view(torch.int8).tolist() == [7, 0, 0, 0, 1, 2, 3, 0]
+    y = torch.zeros(1, dtype=torch.int32)
+    with pytest.raises(RaceError, match=r"\(1, 0, 0\) stores .* which program \(0, 0, 0\) stores"):
+        byte_of_anothers_element_kernel[(2,)](y)
 
 
 def test_lanes_of_one_store():

@@ -234,3 +234,28 @@ def test_tables_and_json():
     assert "1.00" in lines[2]
     loaded = json.loads(json.dumps(twice.as_dict()))["copy_kernel"]
     assert (loaded["launches"], loaded["bytes_loaded"]) == (2, 8000)
+
+
+def test_a_run_beside_a_bound_of_0():
+    """Nothing to compute: no run is a multiple of its bound."""
+    with meter() as m:
+        pass
+    _, run, bound = side_by_side({"empty": m}, lower_bound=0).splitlines()
+    assert run.split() == ["empty", "0", "0", "B", "0", "B", "0", "0.00"]
+    assert bound.split()[:4] == ["lower", "bound", "0", "B"]
+
+
+def test_kernels_of_one_name_are_counted_together():
+    def another():
+        @triton.jit
+        def copy_kernel(x_ptr):
+            tl.store(x_ptr, tl.load(x_ptr))
+
+        return copy_kernel
+
+    x = torch.ones(16)
+    with meter() as m:
+        copy_kernel[(1,)](x, torch.empty(16), 16, BLOCK=16)
+        another()[(1,)](x)
+    assert m.kernels["copy_kernel"].launches == 2
+    assert m.kernels["copy_kernel"].bytes_loaded == 17 * 4

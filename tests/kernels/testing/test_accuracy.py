@@ -6,7 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from minidistil_kernels.testing.accuracy import FLOOR, assert_accurate, measure, outputs_of, run
+from minidistil_kernels.testing.accuracy import (
+    FLOOR,
+    assert_accurate,
+    differentiate,
+    measure,
+    outputs_of,
+    run,
+    upstream_of,
+)
 
 NAN, INF = float("nan"), float("inf")
 
@@ -122,6 +130,59 @@ def test_the_upstream_gradient_is_the_same_in_every_dtype():
     assert torch.equal(gradients[torch.float64].float(), gradients[torch.float32])
     assert torch.equal(gradients[torch.float32].bfloat16(), gradients[torch.bfloat16])
     assert len(gradients[torch.float64].unique()) == 5
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 4, 3), (0, 3)])
+def test_layouts_of_the_upstream_gradient(shape):
+    """The same numbers apart; one row for all, expanded."""
+    output = torch.zeros(shape)
+    dense, apart, expanded = (upstream_of(output, x) for x in ("dense", "apart", "expanded"))
+    assert torch.equal(apart, dense)
+    assert dense.shape == expanded.shape == output.shape
+    if len(shape) == 3:
+        assert dense.is_contiguous()
+        assert apart.stride() == (2, 2 * 2, 2 * 2 * 4)  # axes in the opposite order, gaps of one
+        assert expanded.stride() == (0, 0, 1)
+
+
+def test_the_upstream_gradient_is_laid_out_as_told():
+    seen = []
+
+    def spy(x):
+        y = 1 * x
+        y.register_hook(lambda gradient: seen.append(gradient.stride()))
+        return y
+
+    measure(spy, spy, spy, {"x": torch.ones(2, 3)}, ["x"], "expanded")
+    assert seen == [(0, 1)] * 3
+
+
+def test_the_floor_of_a_loss():
+    """Exact 0, of a logit of 8: 8e-6 may be left of terms that cancel, and no more.
+
+    So it is with the gradient, of two rows half of it.
+    """
+    inputs = {"logits": torch.tensor([[8.0], [-2.0]])}
+
+    def loss(left, slope):
+        return lambda logits: 0 * logits.sum() + left + slope * (logits - logits.detach()).sum()
+
+    exact = loss(0.0, 0.0)
+    output, gradient = measure(loss(7e-6, 3e-6), exact, exact, inputs, ["logits"])
+    assert output.bound == pytest.approx(8e-6) and gradient.bound == pytest.approx(4e-6)
+    assert_accurate([output, gradient])
+    for wrong in (loss(9e-6, 0.0), loss(0.0, 7e-6)):
+        with pytest.raises(AssertionError, match="error"):
+            assert_accurate(measure(wrong, exact, exact, inputs, ["logits"]))
+
+
+def test_a_result_without_a_gradient():
+    x = torch.ones(3)
+    with pytest.raises(AssertionError, match="^returned a result without a gradient$"):
+        measure(lambda x: x.detach(), lambda x: x, lambda x: x, {"x": x}, ["x"])
+    unused = torch.ones(2, requires_grad=True)
+    y = 2 * x.requires_grad_()
+    assert [g.tolist() for g in differentiate(y.sum(), [x, unused])] == [[2, 2, 2], [0, 0]]
 
 
 def test_a_function_that_spoils_its_inputs_spoils_no_measure():

@@ -6,25 +6,35 @@ import torch.nn.functional as F
 from minidistil_kernels import reference
 from minidistil_kernels.testing import check_add_layer_norm
 from minidistil_kernels.testing.add_layer_norm import LAWS
-from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+from tests.kernels.testing.wrong import (
+    assert_notices,
+    assert_refused,
+    gapless,
+    gapless_upstream,
+    ignores,
+    noisy,
+    refuses,
+    scratch,
+    wide,
+)
 
 TWIN = reference.add_layer_norm
 
 
-def variance_of_a_sample(x, residual, weight, bias):
+def variance_of_a_sample(x, residual, weight, bias, eps):
     """Divides by D - 1."""
     total = x.double() + residual.double()
     normed = (total - total.mean(-1, keepdim=True)) / total.std(-1, keepdim=True)
     return (normed * weight + bias).to(x.dtype)
 
 
-def root_mean_square(x, residual, weight, bias):
+def root_mean_square(x, residual, weight, bias, eps):
     """Does not subtract the mean: RMSNorm."""
     total = x.double() + residual.double()
     return (total / total.square().mean(-1, keepdim=True).sqrt() * weight + bias).to(x.dtype)
 
 
-def residual_afterwards(x, residual, weight, bias):
+def residual_afterwards(x, residual, weight, bias, eps):
     return F.layer_norm(x, weight.shape, weight, bias) + residual
 
 
@@ -37,6 +47,19 @@ WRONG = {
     "mean_0_variance_1": root_mean_square,
     "symmetric": residual_afterwards,
     "nan_stays": lambda x, **rest: TWIN(x.nan_to_num(), **rest),
+    "any_upstream": gapless_upstream(TWIN),
+}
+
+
+def weight_learns_of_few_rows(x, residual, weight, bias, eps):
+    return TWIN(x, residual, weight.detach() if len(x) > 8 else weight, bias, eps)
+
+
+ALSO_WRONG = {
+    "eps": ignores(TWIN, "eps"),
+    "one axis": refuses(TWIN, lambda x, **rest: x.ndim == 1),
+    "three axes": refuses(TWIN, lambda x, **rest: x.ndim == 3),
+    "many rows": weight_learns_of_few_rows,
 }
 
 
@@ -51,13 +74,19 @@ def test_no_law_is_empty(law):
     assert_notices(law, WRONG)
 
 
+@pytest.mark.parametrize("what", ALSO_WRONG)
+def test_is_refused(what):
+    assert_refused(LAWS, ALSO_WRONG[what], "accurate")
+
+
 def test_statistics_in_half_precision_are_noticed():
     """The sum is rounded before its mean is taken, which PyTorch's own result is not."""
 
-    def half(x, residual, weight, bias):
+    def half(x, residual, weight, bias, eps):
         total = x + residual
         centred = total - total.mean(-1, keepdim=True)
-        return centred / centred.square().mean(-1, keepdim=True).sqrt() * weight + bias
+        variance = centred.square().mean(-1, keepdim=True).float() + eps
+        return centred / variance.sqrt().to(x.dtype) * weight + bias
 
     result = LAWS[0].try_on(half, 40)
     assert not result.holds and "float32" not in result.smallest_case, result

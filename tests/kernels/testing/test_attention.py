@@ -8,7 +8,16 @@ from minidistil.ops import resolve_attention
 from minidistil_kernels.testing import check_attention
 from minidistil_kernels.testing.attention import LAWS, Case
 from minidistil_kernels.testing.attention_dropout import DROPOUT_LAWS
-from tests.kernels.testing.wrong import assert_notices, changed, gapless, noisy, scratch, wide
+from tests.kernels.testing.wrong import (
+    assert_notices,
+    assert_refused,
+    changed,
+    gapless,
+    gapless_upstream,
+    noisy,
+    scratch,
+    wide,
+)
 
 EAGER, SDPA = resolve_attention("eager"), resolve_attention("sdpa")
 TWIN = EAGER.padded
@@ -87,8 +96,42 @@ WRONG = {
     "extreme": attention(without_maximum),
     "nan_stays": changed(TWIN, lambda context: context.nan_to_num()),
     "any_stride": gapless(TWIN, "key"),
+    "any_upstream": gapless_upstream(TWIN),
     "repeatable": noisy(TWIN),
 }
+
+
+def two_tiles(query, key, value, mask=None, **options):
+    """Drops the keys past 128 where there are 130 or more."""
+    if key.shape[2] >= 130:
+        mask = None if mask is None else mask[..., :128]
+        key, value = key[:, :, :128], value[:, :, :128]
+    return TWIN(query, key, value, mask, **options)
+
+
+def four_heads(query, key, value, mask=None, **options):
+    """Heads beyond the fourth use the keys of the fourth."""
+    return TWIN(query, key[:, torch.arange(key.shape[1]).clamp(max=3)], value, mask, **options)
+
+
+def small_scales(*inputs, scale=None, **options):
+    scale = None if scale is not None and scale > 0.11 else scale
+    return TWIN(*inputs, scale=scale, **options)
+
+
+@pytest.mark.parametrize("wrong", [two_tiles, four_heads, small_scales])
+def test_is_refused(wrong):
+    assert_refused(LAWS, wrong, "close_to_eager")
+
+
+def test_parameters_may_have_any_name():
+    """The model hands them over by place, up to the mask."""
+
+    def named(q, k, v, m=None, *, scale=None, dropout_p=0.0, need_weights=False):
+        return TWIN(q, k, v, m, scale=scale, dropout_p=dropout_p, need_weights=need_weights)
+
+    report = check_attention(named, examples=1)
+    assert report.holds, report
 
 
 def test_eager_obeys():

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from minidistil.ops import resolve_attention
 from minidistil_kernels.testing.attention_dropout import DROPOUT_LAWS, Case
-from tests.kernels.testing.wrong import assert_notices
+from tests.kernels.testing.wrong import assert_notices, assert_refused
 
 EAGER, SDPA = resolve_attention("eager").padded, resolve_attention("sdpa").padded
 
@@ -15,8 +15,9 @@ def dropping(drop):
     """Attention whose weights go through `drop(weights, p)`."""
 
     def padded(query, key, value, mask=None, *, dropout_p=0.0, **rest):
-        weights = EAGER(query, key, value, mask, need_weights=True, **rest)[1]
-        return drop(weights, dropout_p) @ value, None
+        weights = EAGER(query, key, value, mask, **rest | {"need_weights": True})[1]
+        dropped = drop(weights, dropout_p)
+        return dropped @ value, dropped
 
     return padded
 
@@ -46,12 +47,41 @@ def draws_anew_backward(weights, p):
     return second + (first - second).detach()
 
 
+def shows_them_before_dropout(*inputs, need_weights=False, dropout_p=0.0, **rest):
+    _, weights = EAGER(*inputs, need_weights=True, **rest)
+    context, _ = EAGER(*inputs, dropout_p=dropout_p, **rest)
+    return context, weights if need_weights else None
+
+
 WRONG = {
     "drops_the_share": dropping(keeps_the_share),
     "draws_each_weight_anew": dropping(one_mask_for_all_heads),
     "follows_the_seed": dropping(always_the_same),
     "backward_sees_the_mask": dropping(draws_anew_backward),
+    "shows_the_weights_it_used": shows_them_before_dropout,
 }
+
+
+def dropping_where(where):
+    """Attention that drops nothing in other places."""
+
+    def padded(query, *rest, dropout_p=0.0, **options):
+        return EAGER(query, *rest, dropout_p=dropout_p if where(query) else 0.0, **options)
+
+    return padded
+
+
+ALSO_WRONG = {
+    "ragged tiles": dropping_where(lambda query: query.shape[2] % 32 == 0),
+    "half precision": dropping_where(lambda query: query.dtype == torch.float32),
+    "three tiles": dropping_where(lambda query: query.shape[2] <= 128),
+}
+
+
+@pytest.mark.parametrize("what", ALSO_WRONG)
+@pytest.mark.parametrize("law", ["drops_the_share", "backward_sees_the_mask"])
+def test_is_refused(what, law):
+    assert_refused(DROPOUT_LAWS, ALSO_WRONG[what], law)
 
 
 @pytest.mark.parametrize("padded", [EAGER, SDPA, dropping(F.dropout)], ids=str)
@@ -79,6 +109,8 @@ def test_the_mask_is_seen_through_the_identity():
         kept = torch.arange(weights.shape[-1]) % 2
         return weights * kept / (1 - p) if p else weights
 
-    keeps = Case(1, 1, 32, 0.5).keeps(dropping(every_other))
-    assert keeps.shape == (1, 1, 32, 32)
-    assert keeps.unique(dim=-2).flatten().tolist() == [0.0, 2.0] * 16
+    # 32 columns in one call; in two of 16; in three, the last not full.
+    for width in (64, 16, 12):
+        keeps = Case(1, 1, 32, width).keeps(dropping(every_other))
+        assert keeps.shape == (1, 1, 32, 32)
+        assert keeps.unique(dim=-2).flatten().tolist() == [0.0, 2.0] * 16

@@ -1,6 +1,7 @@
 """The laws of the cosine loss: the twin obeys them, and each notices what it is there for."""
 
 import pytest
+import torch
 import torch.nn.functional as F
 
 from minidistil_kernels import reference
@@ -35,7 +36,42 @@ def forgets_one_norm(student, teacher, mask):
     return (1 - cosines).masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
 
 
+def of_normed(normed):
+    """The right mean of 1 - dot(normed(student), normed(teacher)), the teacher a constant."""
+
+    def loss(student, teacher, mask):
+        student, teacher = (x.masked_fill(~mask[..., None], 1.0) for x in (student, teacher))
+        cosines = (normed(student) * normed(teacher.detach())).sum(-1)
+        return (1 - cosines).masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+
+    return loss
+
+
+@of_normed
+def squares_in_the_dtype(x):
+    return x / x.square().sum(-1, keepdim=True, dtype=torch.float32).sqrt()
+
+
+@of_normed
+def divides_by_0(x):
+    return x.float() / x.float().norm(dim=-1, keepdim=True)
+
+
+@of_normed
+def of_clean_rows(x):
+    return F.normalize(x.float().nan_to_num(), dim=-1)
+
+
+def teacher_learns(student, teacher, mask):
+    """Right but for the gradient of the teacher."""
+    return TWIN(student, teacher, mask) + (teacher - teacher.detach()).float().mean()
+
+
 WRONG = {
+    "extreme": squares_in_the_dtype,
+    "zeros": divides_by_0,
+    "nan_stays": of_clean_rows,
+    "teacher_is_constant": teacher_learns,
     "accurate": mean_of_all_tokens,
     "same_form": wide(TWIN),
     "inputs_stay": scratch(TWIN, "mask"),

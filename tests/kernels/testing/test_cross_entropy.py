@@ -1,36 +1,78 @@
 """The laws of both cross-entropies: the twins obey them, each notices what it is there for."""
 
 import math
+from dataclasses import replace
 
 import pytest
+import torch
 import torch.nn.functional as F
 
 from minidistil_kernels import reference
 from minidistil_kernels.testing import check_cross_entropy, check_linear_cross_entropy
-from minidistil_kernels.testing.cross_entropy import LAWS, LINEAR_LAWS
-from tests.kernels.testing.wrong import assert_notices, changed, gapless, noisy, scratch, wide
+from minidistil_kernels.testing.accuracy import FLOOR
+from minidistil_kernels.testing.cross_entropy import LAWS, LINEAR_LAWS, Case
+from tests.kernels.testing.wrong import (
+    assert_notices,
+    assert_refused,
+    changed,
+    gapless,
+    ignores,
+    noisy,
+    scratch,
+    wide,
+)
 
 TWIN, LINEAR_TWIN = reference.cross_entropy, reference.linear_cross_entropy
 
 
-def mean_of_all_rows(logits, labels):
-    return F.cross_entropy(logits.float(), labels, reduction="sum") / len(labels)
+def mean_of_all_rows(logits, labels, ignore_index):
+    total = F.cross_entropy(logits.float(), labels, ignore_index=ignore_index, reduction="sum")
+    return total / len(labels)
 
 
-def pytorchs_own(logits, labels):
+def pytorchs_own(logits, labels, ignore_index):
     """0 / 0 where every label is ignored."""
-    return F.cross_entropy(logits.float(), labels)
+    return F.cross_entropy(logits.float(), labels, ignore_index=ignore_index)
 
 
-def ignored_is_class_0(logits, labels):
+def ignored_is_class_0(logits, labels, ignore_index):
     return F.cross_entropy(logits.float(), labels.clamp(min=0))
 
 
+def mean_of(rows):
+    """The mean of `rows(logits, labels)` where the label is not ignored."""
+
+    def loss(logits, labels, ignore_index=-100):
+        keep = labels != ignore_index
+        losses = rows(logits.float(), labels.clamp(min=0)[:, None])
+        return losses.masked_fill(~keep, 0.0).sum() / keep.sum().clamp(min=1)
+
+    return loss
+
+
+def chosen(logits, labels):
+    return logits.gather(1, labels)[:, 0]
+
+
+@mean_of
 def without_maximum(logits, labels):
-    sums = logits.float().exp().sum(-1).log()
-    chosen = logits.float().gather(1, labels.clamp(min=0)[:, None])[:, 0]
-    keep = labels != -100
-    return (sums - chosen).masked_fill(~keep, 0.0).sum() / keep.sum().clamp(min=1)
+    return logits.exp().sum(-1).log() - chosen(logits, labels)
+
+
+@mean_of
+def in_base_2(logits, labels):
+    """Right: exp(x) is 2^(x log2 e), and a GPU's unit computes 2^x."""
+    logits = logits * math.log2(math.e)
+    top = logits.detach().amax(-1, keepdim=True)
+    lse = (logits - top).exp2().sum(-1).log2() + top[:, 0]
+    return (lse - chosen(logits, labels)) * math.log(2)
+
+
+@mean_of
+def sums_the_logits(logits, labels):
+    """Right but for a logit of -inf, 0 times which is NaN: the label's, picked by a product."""
+    one_hot = torch.zeros_like(logits).scatter(1, labels, 1.0)
+    return logits.logsumexp(-1) - (logits * one_hot).sum(-1)
 
 
 WRONG = {
@@ -41,14 +83,17 @@ WRONG = {
     "repeatable": noisy(TWIN),
     "nothing_to_learn": pytorchs_own,
     "ignored_rows_do_not_count": ignored_is_class_0,
-    "uniform": lambda logits, labels: TWIN(logits, labels) / math.log(2),
+    "uniform": lambda *inputs, **more: TWIN(*inputs, **more) / math.log(2),
     "extreme": without_maximum,
-    "nan_stays": lambda logits, labels: TWIN(logits.nan_to_num(), labels),
+    "nan_stays": lambda logits, labels, **more: TWIN(logits.nan_to_num(), labels, **more),
+    "impossible_class": sums_the_logits,
 }
 
 
 def after_linear(loss):
-    return lambda hidden, weight, bias, labels: loss(F.linear(hidden, weight, bias), labels)
+    return lambda hidden, weight, bias, labels, **more: loss(
+        F.linear(hidden, weight, bias), labels, **more
+    )
 
 
 LINEAR_WRONG = {
@@ -59,6 +104,9 @@ LINEAR_WRONG = {
     "repeatable": noisy(LINEAR_TWIN),
     "nothing_to_learn": after_linear(pytorchs_own),
     "ignored_rows_do_not_count": after_linear(ignored_is_class_0),
+    "extreme": after_linear(without_maximum),
+    "impossible_class": after_linear(sums_the_logits),
+    "nan_stays": after_linear(WRONG["nan_stays"]),
 }
 
 
@@ -82,3 +130,22 @@ def test_no_law_is_empty(law):
 @pytest.mark.parametrize("law", LINEAR_LAWS, ids=lambda law: law.check.__name__)
 def test_no_linear_law_is_empty(law):
     assert_notices(law, LINEAR_WRONG)
+
+
+@pytest.mark.parametrize(("twin", "laws"), [(TWIN, LAWS), (LINEAR_TWIN, LINEAR_LAWS)])
+def test_one_that_ignores_ignore_index_is_refused(twin, laws):
+    assert_refused(laws, ignores(twin, "ignore_index"), "accurate")
+
+
+def test_right_in_base_2():
+    assert check_cross_entropy(in_base_2).holds
+    assert check_linear_cross_entropy(after_linear(in_base_2)).holds
+
+
+@pytest.mark.parametrize("dtype", FLOOR)
+def test_the_rounding_of_a_loss_of_0_breaks_no_law(dtype):
+    """Of one class the exact loss is 0, and so is the error of PyTorch's own."""
+    case = Case(1, 1, 0.0, dtype, 5.0)
+    (accurate,) = (law for law in LAWS if law.check.__name__ == "accurate")
+    for seed in range(20):
+        accurate.check(in_base_2, replace(case, seed=seed))

@@ -6,7 +6,14 @@ import torch.nn.functional as F
 from minidistil_kernels import reference
 from minidistil_kernels.testing import check_distillation_loss
 from minidistil_kernels.testing.distillation_loss import LAWS
-from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+from tests.kernels.testing.wrong import (
+    assert_notices,
+    assert_refused,
+    gapless,
+    noisy,
+    scratch,
+    wide,
+)
 
 TWIN = reference.distillation_loss
 
@@ -39,6 +46,14 @@ def forgets_the_weights(student, teacher, labels=None, *, temperature=2.0, **wei
     return TWIN(student, teacher, labels, temperature=temperature)
 
 
+def shows_what_learns(student, teacher, labels=None, **options):
+    """Returns ce and mlm without detaching them."""
+    total, _, _ = TWIN(student, teacher, labels, **options)
+    ce, _, _ = TWIN(student, teacher, None, **options, alpha_ce=1.0)
+    mlm, _, _ = TWIN(student, teacher, labels, **options, alpha_ce=0.0, alpha_mlm=1.0)
+    return total, ce, mlm
+
+
 def of_clean_students(student, *rest, **options):
     return TWIN(student.nan_to_num(), *rest, **options)
 
@@ -56,6 +71,9 @@ WRONG = {
     "extreme": with_ce(of_probabilities),
     "nan_stays": of_clean_students,
     "teacher_is_constant": with_ce(kl),
+    # 0 * (-inf - log q)
+    "impossible_class": with_ce(lambda log_p, log_q: (log_p.exp() * (log_p - log_q)).sum()),
+    "only_the_total_learns": shows_what_learns,
 }
 
 
@@ -68,3 +86,10 @@ def test_the_twin_obeys():
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
 def test_no_law_is_empty(law):
     assert_notices(law, WRONG)
+
+
+def test_one_that_loses_nan_of_the_teacher_is_refused():
+    def of_clean_teachers(student, teacher, *rest, **options):
+        return TWIN(student, teacher.nan_to_num(), *rest, **options)
+
+    assert_refused(LAWS, of_clean_teachers, "nan_stays")

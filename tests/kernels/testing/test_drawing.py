@@ -32,6 +32,16 @@ def test_masks():
     assert not one_empty[0].any() and torch.equal(one_empty[1:], kinds["random"][1:])
 
 
+def test_the_empty_row_of_any_number_of_axes():
+    assert not drawing.mask(0, "one row empty", (40,)).any()
+    mask = drawing.mask(0, "one row empty", (2, 3, 40))
+    assert not mask[0, 0].any() and mask.flatten(0, 1)[1:].any(-1).all()
+
+
+def test_shapes():
+    assert [drawing.shape(axes, 4, 7) for axes in (1, 2, 3)] == [(7,), (4, 7), (4, 2, 7)]
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (4, 5), (2, 3, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_strided(shape, dtype):

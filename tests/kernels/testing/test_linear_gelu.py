@@ -7,7 +7,16 @@ import torch.nn.functional as F
 from minidistil_kernels import reference
 from minidistil_kernels.testing import check_linear_gelu
 from minidistil_kernels.testing.linear_gelu import LAWS
-from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+from tests.kernels.testing.wrong import (
+    assert_notices,
+    assert_refused,
+    gapless,
+    gapless_upstream,
+    noisy,
+    refuses,
+    scratch,
+    wide,
+)
 
 TWIN = reference.linear_gelu
 
@@ -44,6 +53,12 @@ WRONG = {
     "repeatable": noisy(TWIN),
     "extreme": overflowing_slope,
     "nan_stays": lambda x, weight, bias: TWIN(x.nan_to_num(), weight, bias),
+    "any_upstream": gapless_upstream(TWIN),
+}
+ALSO_WRONG = {
+    "one axis": (refuses(TWIN, lambda x, **rest: x.ndim == 1), "accurate"),
+    "three axes": (refuses(TWIN, lambda x, **rest: x.ndim == 3), "accurate"),
+    "weight with gaps": (gapless(TWIN, "weight"), "any_stride"),
 }
 
 
@@ -56,3 +71,8 @@ def test_the_twin_obeys():
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
 def test_no_law_is_empty(law):
     assert_notices(law, WRONG)
+
+
+@pytest.mark.parametrize("what", ALSO_WRONG)
+def test_is_refused(what):
+    assert_refused(LAWS, *ALSO_WRONG[what])

@@ -54,6 +54,19 @@ def test_the_number_of_examples():
     assert len(calls) == 2 * 7
 
 
+def test_hard_cases_are_always_tried():
+    calls = []
+    law = Law(keeps_order, CASES, hard=(Case(5000), Case(6000)))
+    assert law.try_on(lambda n: calls.append(n) or n, examples=1).holds
+    assert calls[:4] == [5001, 5000, 6001, 6000] and len(calls) == 6
+
+
+def test_a_hard_case_is_shown_where_no_smaller_one_fails():
+    law = Law(keeps_order, CASES, hard=(Case(5000), Case(6000)))
+    assert law.try_on(lambda n: min(n, 4000)).smallest_case == "Case(n=5000)"
+    assert law.try_on(lambda n: min(n, 200)).smallest_case == "Case(n=200)"
+
+
 def test_the_same_cases_in_every_run():
     first, second = [], []
     for calls in (first, second):

@@ -8,7 +8,16 @@ import torch
 from minidistil_kernels import reference
 from minidistil_kernels.testing import check_softmax
 from minidistil_kernels.testing.softmax import LAWS
-from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+from tests.kernels.testing.wrong import (
+    assert_notices,
+    assert_refused,
+    gapless,
+    gapless_upstream,
+    noisy,
+    refuses,
+    scratch,
+    wide,
+)
 
 TWIN = reference.softmax
 
@@ -41,6 +50,20 @@ WRONG = {
     "shift_invariant": without_maximum,
     "extreme": without_maximum,
     "nan_stays": one_maximum_for_all_rows,
+    "any_upstream": gapless_upstream(TWIN),
+}
+
+
+def up_to_512(x, mask=None):
+    return TWIN(x, mask) * (x.shape[-1] <= 512)
+
+
+ALSO_WRONG = {
+    "a mask of fewer axes": refuses(TWIN, lambda x, mask: mask is not None and mask.ndim < x.ndim),
+    "a broadcast mask": refuses(TWIN, lambda x, mask: mask is not None and mask.shape != x.shape),
+    "one axis": refuses(TWIN, lambda x, mask: x.ndim == 1),
+    "three axes": refuses(TWIN, lambda x, mask: x.ndim == 3),
+    "long rows": up_to_512,
 }
 
 
@@ -53,6 +76,11 @@ def test_the_twin_obeys():
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
 def test_no_law_is_empty(law):
     assert_notices(law, WRONG)
+
+
+@pytest.mark.parametrize("what", ALSO_WRONG)
+def test_is_refused(what):
+    assert_refused(LAWS, ALSO_WRONG[what], "accurate")
 
 
 def test_rounding_alone_breaks_no_law():

@@ -3,7 +3,7 @@
 Not here: what only one operation can get wrong (its own test file).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
 from typing import Any
@@ -61,6 +61,58 @@ def gapless(fn: Function, name: str) -> Function:
         return fn(**inputs | {name: x.as_strided(x.shape, dense)})
 
     return wrong
+
+
+class _ReadsUpstreamAsNew(torch.autograd.Function):
+    """The identity, whose backward takes the strides of its gradient for a new tensor's."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        dense = torch.empty(gradient.shape).stride()
+        elements = gradient.untyped_storage().nbytes() // gradient.element_size()
+        if elements < gradient.numel():  # expanded: a kernel would read its neighbour
+            return gradient * float("nan")
+        return gradient.as_strided(gradient.shape, dense)
+
+
+def gapless_upstream(fn: Function) -> Function:
+    """Right forward; the backward reads the gradient from above as if it were a new tensor."""
+    return changed(fn, _ReadsUpstreamAsNew.apply)
+
+
+def refuses(fn: Function, where: Callable[..., bool]) -> Function:
+    """Raises where `where(**inputs)` holds, though such inputs are part of the contract."""
+
+    @wraps(fn)
+    def wrong(*places, **inputs):
+        inputs = dict(zip(signature(fn).parameters, places, strict=False)) | inputs
+        if where(**inputs):
+            raise ValueError("not served")
+        return fn(**inputs)
+
+    return wrong
+
+
+def ignores(fn: Function, name: str) -> Function:
+    """Does not pass an option on."""
+
+    @wraps(fn)
+    def wrong(*places, **inputs):
+        inputs = dict(zip(signature(fn).parameters, places, strict=False)) | inputs
+        return fn(**{key: value for key, value in inputs.items() if key != name})
+
+    return wrong
+
+
+def assert_refused(laws: Sequence[Law], wrong: Function, name: str) -> None:
+    """The law of this name fails the function, whatever the one random case may be."""
+    (law,) = (law for law in laws if law.check.__name__ == name)
+    result = law.try_on(wrong, 1)
+    assert not result.holds, result
 
 
 def assert_notices(law: Law, wrong: Mapping[str, Function], examples: int = 20) -> None:

@@ -1,0 +1,42 @@
+"""The log: means of some steps a line, lines of a future that did not happen dropped."""
+
+import json
+
+import pytest
+
+from minidistil.training.log import RunLog, read_log
+
+
+def test_worked_example(tmp_path):
+    """Losses 1, 2, 3, 4 with two steps a line: means 1.5 and 3.5."""
+    log = RunLog(tmp_path, steps=4, done=0, every=2)
+    for step in range(1, 5):
+        log.add(step, {"loss": float(step), "tokens": 10.0})
+    log.close()
+    lines = read_log(tmp_path / "log.jsonl")
+    assert [(line["step"], line["loss"], line["tokens"]) for line in lines] == [
+        (2, 1.5, 10.0), (4, 3.5, 10.0),
+    ]  # fmt: skip
+    assert all(line["tokens_per_second"] > 0 for line in lines)
+
+
+def test_the_last_step_has_a_line(tmp_path):
+    log = RunLog(tmp_path, steps=3, done=0, every=2)
+    for step in range(1, 4):
+        log.add(step, {"loss": 1.0, "tokens": 1.0})
+    log.close()
+    assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [2, 3]
+
+
+def test_resuming_drops_what_the_checkpoint_does_not_know(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps({"step": n}) + "\n" for n in (2, 4, 6)) + '{"step": 8')
+    RunLog(tmp_path, steps=8, done=4, every=2).close()
+    assert [line["step"] for line in read_log(path)] == [2, 4]
+
+
+def test_errors(tmp_path):
+    assert read_log(tmp_path / "none.jsonl") == []
+    (tmp_path / "log.jsonl").write_text("{}\nno json\n{}\n")
+    with pytest.raises(ValueError, match=r"log.jsonl is not a log of a training run"):
+        read_log(tmp_path / "log.jsonl")

@@ -1,0 +1,76 @@
+"""Two processes equal one with the batches of both: DDP and FSDP2, over gloo on this machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from minidistil.training import processes
+from tests.helpers.training import tiny_masked_lm
+
+ROOT = Path(__file__).parents[2]
+ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}"}
+
+
+def results(folder: Path, parallel: str, *launcher: str) -> dict[str, torch.Tensor]:
+    command = [sys.executable, *launcher, "-m", "tests.training.worker", str(folder), parallel]
+    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return safetensors.torch.load_file(folder / "result.safetensors")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict[str, torch.Tensor]:
+    return results(tmp_path_factory.mktemp("alone"), "ddp")
+
+
+@pytest.mark.parametrize("parallel", processes.PARALLEL)
+def test_two_processes_equal_one(parallel, alone, tmp_path):
+    """Loss and gradient of step 1, weights after 5: to 1e-5, though the shares differ in length."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    both = results(tmp_path, parallel, *launcher)
+    assert both.keys() == alone.keys()
+    for name, value in alone.items():
+        torch.testing.assert_close(both[name], value, rtol=1e-5, atol=1e-5, msg=name)
+    # The comparison would see a mean of means: gradients here are not tiny.
+    assert max(float(v.abs().max()) for k, v in alone.items() if k.startswith("gradient")) > 1e-3
+
+
+@pytest.mark.slow
+def test_two_nodes_on_loopback(alone, tmp_path):
+    """The documented launch of two machines, both of them this one."""
+    port = "29531"
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
+        "--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "test",
+        "-m", "tests.training.worker", str(tmp_path), "ddp",
+    ]  # fmt: skip
+    nodes = [
+        subprocess.Popen(command, cwd=ROOT, env=ENV, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for node in nodes:
+        _, errors = node.communicate(timeout=240)
+        assert node.returncode == 0, errors[-3000:]
+    both = safetensors.torch.load_file(tmp_path / "result.safetensors")
+    for name, value in alone.items():
+        torch.testing.assert_close(both[name], value, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_alone():
+    assert (processes.rank(), processes.world_size()) == (0, 1)
+    assert processes.summed([1.0, 2.0], torch.device("cpu")) == [1.0, 2.0]
+    model = tiny_masked_lm()
+    assert processes.in_step(model, "fsdp") is model
+    with processes.process_group(torch.device("cpu")) as device:
+        assert device.type == "cpu"
+    processes.barrier()
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="parallel is 'dpp'"):
+        processes.in_step(tiny_masked_lm(), "dpp")
