@@ -142,16 +142,9 @@ def _seed_tensor(seed: int | Tensor, query: Tensor) -> Tensor:
 @torch.library.custom_op("minidistil::attention", mutates_args=())
 @on_device_of_first
 def _attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    key_mask: Tensor | None,
-    cu_seqlens: Tensor | None,
-    max_seqlen: int,
-    scale: float,
-    dropout_p: float,
-    seed: Tensor,
-) -> tuple[Tensor, Tensor]:
+    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None, cu_seqlens: Tensor | None,
+    max_seqlen: int, scale: float, dropout_p: float, seed: Tensor,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     context, lse = _empty_outputs(query)
     if query.numel() == 0:
         return context, lse
@@ -200,15 +193,21 @@ def _attention_backward(
     warps = {"num_warps": tile.num_warps, "num_stages": tile.num_stages}
     # In this order: the first kernel writes the delta that the second reads.
     unit, strides = _in_units(_strides(packed, query, key, value, context, dcontext, dquery))
-    attention_dquery_kernel[_grid(query, cu_seqlens, max_seqlen, tile.BLOCK_M)](
+    arguments = [
         query, key, value, mask, cu_seqlens, seed, context, lse, dcontext, delta, dquery,
-        *strides, *last, UNIT=unit, **warps,
-    )  # fmt: skip
+        *strides, *last,
+    ]  # fmt: skip
+    attention_dquery_kernel[_grid(query, cu_seqlens, max_seqlen, tile.BLOCK_M)](
+        *arguments, UNIT=unit, **warps
+    )
     unit, strides = _in_units(_strides(packed, query, key, value, dcontext, dkey, dvalue))
-    attention_dkey_dvalue_kernel[_grid(query, cu_seqlens, max_seqlen, tile.BLOCK_N)](
+    arguments = [
         query, key, value, mask, cu_seqlens, seed, lse, dcontext, delta, dkey, dvalue,
-        *strides, *last, UNIT=unit, **warps,
-    )  # fmt: skip
+        *strides, *last,
+    ]  # fmt: skip
+    attention_dkey_dvalue_kernel[_grid(query, cu_seqlens, max_seqlen, tile.BLOCK_N)](
+        *arguments, UNIT=unit, **warps
+    )
     return dquery, dkey, dvalue
 
 

@@ -128,10 +128,10 @@ def test_killed_at_random_moments_it_ends_bit_equal(data, tmp_path):
         folder = tmp_path / f"run-{number}"
         while True:
             process = start(data, folder)
-            # From the first checkpoint on, a run takes some tenths of a second.
+            # From the first checkpoint on, a run takes about a second.
             while process.poll() is None and not [*folder.glob("checkpoints/step-*")]:
                 time.sleep(0.002)
-            time.sleep(moments.uniform(0, 0.3))
+            time.sleep(moments.uniform(0, 1))
             if process.poll() is not None:
                 break
             process.send_signal(signal.SIGKILL)

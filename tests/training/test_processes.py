@@ -30,12 +30,12 @@ def alone(tmp_path_factory) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("parallel", processes.PARALLEL)
 def test_two_processes_equal_one(parallel, alone, tmp_path):
-    """Loss and gradient of step 1, weights after 5: to 1e-5, though the shares differ in length."""
+    """Loss and gradient of step 1, weights after 5, though the shares differ in length."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     both = results(tmp_path, parallel, *launcher)
     assert both.keys() == alone.keys()
     for name, value in alone.items():
-        torch.testing.assert_close(both[name], value, rtol=1e-5, atol=1e-5, msg=name)
+        torch.testing.assert_close(both[name], value, rtol=1e-9, atol=1e-9, msg=name)
     # The comparison would see a mean of means: gradients here are not tiny.
     assert max(float(v.abs().max()) for k, v in alone.items() if k.startswith("gradient")) > 1e-3
 
@@ -58,7 +58,7 @@ def test_two_nodes_on_loopback(alone, tmp_path):
         assert node.returncode == 0, errors[-3000:]
     both = safetensors.torch.load_file(tmp_path / "result.safetensors")
     for name, value in alone.items():
-        torch.testing.assert_close(both[name], value, rtol=1e-5, atol=1e-5, msg=name)
+        torch.testing.assert_close(both[name], value, rtol=1e-9, atol=1e-9, msg=name)
 
 
 def test_alone():

@@ -12,9 +12,11 @@ from minidistil.training.trainer import Diverged, Trainer
 from tests.helpers.training import RandomBatches, masked_batch, tiny_masked_lm
 
 
-def trainer(folder, source=None, steps=6, dropout=0.1, **options) -> Trainer:
+def trainer(
+    folder, source=None, steps=6, dropout=0.1, dtype=torch.float32, **options
+) -> Trainer:
     torch.manual_seed(0)
-    teacher = tiny_masked_lm(3, dropout=dropout, attention_dropout=dropout)
+    teacher = tiny_masked_lm(3, dropout=dropout, attention_dropout=dropout).to(dtype)
     objective = Distillation(make_student(teacher, [0, 2]), teacher)
     options = {"checkpoint_every": 2, "log_every": 2} | options
     settings = options.pop("settings", {})
@@ -50,18 +52,19 @@ def test_it_learns(tmp_path):
 
 
 def test_accumulated_batches_equal_one_large_one(tmp_path):
-    """Of different lengths: a mean of means would differ."""
+    """Of different lengths: a mean of means would differ. In float64, as in `worker.py`."""
     parts = [masked_batch(0, (9,)), masked_batch(1, (2, 2)), masked_batch(2, (5,))]
     ends = torch.cat([torch.zeros(1), *(p["cu_seqlens"].diff() for p in parts)]).cumsum(0).int()
     whole = {name: torch.cat([p[name] for p in parts]) for name in ("input_ids", "labels")}
     whole |= {"cu_seqlens": ends, "max_seqlen": 9}
-    many = trainer(tmp_path / "many", Batches(*parts), dropout=0.0)
-    one = trainer(tmp_path / "one", Batches(whole), dropout=0.0)
+    exact = {"dropout": 0.0, "dtype": torch.float64}
+    many = trainer(tmp_path / "many", Batches(*parts), **exact)
+    one = trainer(tmp_path / "one", Batches(whole), **exact)
     for _ in range(3):
         ours, theirs = (run.update(run.source.batches(0)) for run in (many, one))
-        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
+        assert ours == pytest.approx(theirs, rel=1e-9)
     for name, value in weights(many).items():
-        torch.testing.assert_close(value, weights(one)[name], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(value, weights(one)[name], rtol=1e-9, atol=1e-9)
 
 
 def test_a_resumed_run_is_bit_equal(tmp_path):

@@ -32,6 +32,7 @@ def common_laws(
     rows: Sequence[str],
     cases: SearchStrategy[Any],
     hard: Sequence[Any],
+    many: Sequence[Any],
     *,
     loss: bool = False,
 ) -> list[Law]:
@@ -43,6 +44,7 @@ def common_laws(
         rows: The inputs whose rows may lie anywhere in memory.
         cases: Where cases come from; `case.inputs()` are the arguments.
         hard: Cases that are tried first, always.
+        many: More of them, for `accurate` alone: of many rows, each of which costs a program.
         loss: The result is one number: its upstream gradient has no layout.
     """
 
@@ -75,8 +77,11 @@ def common_laws(
         """The same call gives the same bits, forward and backward."""
         assert_repeatable(fn, case.inputs(), differentiable)
 
-    checks = [accurate, same_form, inputs_stay, any_stride, repeatable]
-    return [Law(check, cases, hard) for check in checks + [any_upstream] * (not loss)]
+    checks = [same_form, inputs_stay, any_stride, repeatable]
+    return [
+        Law(accurate, cases, (*hard, *many)),
+        *(Law(check, cases, hard) for check in checks + [any_upstream] * (not loss)),
+    ]
 
 
 def assert_any_upstream(errors: Callable[[Layout], list[Errors]]) -> None:

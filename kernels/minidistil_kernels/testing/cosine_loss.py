@@ -59,11 +59,11 @@ CASES = st.builds(
     seed=drawing.SEEDS,
 )
 HARD = (
-    Case(2, 30, 20),
     Case(1, 3, 1030),
     Case(length=7, width=33, dtype=torch.float16, axes=2),
     Case(2, 3, 40, torch.bfloat16, "one row empty"),
 )
+MANY = (Case(2, 30, 20),)
 
 
 def same_and_opposite(fn: Operation, case: Case) -> None:
@@ -137,7 +137,7 @@ def teacher_is_constant(fn: Operation, case: Case) -> None:
 
 LAWS = [
     *common_laws(
-        reference.cosine_loss, ["student"], ["student", "teacher"], CASES, HARD, loss=True
+        reference.cosine_loss, ["student"], ["student", "teacher"], CASES, HARD, MANY, loss=True
     ),
     *(
         Law(law, CASES, HARD)

@@ -63,6 +63,7 @@ HARD = (
     Case(3, 9, broadcast=True),
     Case(2, 7, torch.bfloat16, axes=3, broadcast=True),
 )
+MANY = (Case(40, 20),)
 
 
 def sums_to_one(fn: Operation, case: Case) -> None:
@@ -121,7 +122,7 @@ def nan_stays(fn: Operation, case: Case) -> None:
 
 
 LAWS = [
-    *common_laws(reference.softmax, ["x"], ["x"], CASES, HARD),
+    *common_laws(reference.softmax, ["x"], ["x"], CASES, HARD, MANY),
     *(
         Law(law, CASES, HARD)
         for law in (sums_to_one, empty_row, shift_invariant, extreme, nan_stays)

