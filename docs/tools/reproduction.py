@@ -2,7 +2,7 @@
 
     python docs/tools/reproduction.py     # the tables of docs/reproduction.md
 
-Counted from the shapes; rates are makers' peaks times a stated share. Nothing here was run on a GPU.
+Counted from the shapes; rates are makers' peaks times a stated share. Nothing was run on a GPU.
 """
 
 from dataclasses import dataclass

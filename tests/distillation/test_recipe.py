@@ -86,7 +86,8 @@ torch.compile = lambda module: compile(module, backend="aot_eager", dynamic=True
 recipe = Recipe(**vars(RECIPE) | {"epochs": 1})
 for compiled in (False, True):
     torch.manual_seed(0)
-    folder, teacher = Path(sys.argv[2]) / str(compiled), tiny_masked_lm(3, dropout=0.0, attention_dropout=0.0)
+    folder = Path(sys.argv[2]) / str(compiled)
+    teacher = tiny_masked_lm(3, dropout=0.0, attention_dropout=0.0)
     distill(teacher, TokenFile(sys.argv[1]), folder, recipe, compiled=compiled, log_every=1)
     print(*(line["loss"] for line in read_log(folder / "log.jsonl")))
 """

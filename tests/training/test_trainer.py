@@ -12,9 +12,7 @@ from minidistil.training.trainer import Diverged, Trainer
 from tests.helpers.training import RandomBatches, masked_batch, tiny_masked_lm
 
 
-def trainer(
-    folder, source=None, steps=6, dropout=0.1, dtype=torch.float32, **options
-) -> Trainer:
+def trainer(folder, source=None, steps=6, dropout=0.1, dtype=torch.float32, **options) -> Trainer:
     torch.manual_seed(0)
     teacher = tiny_masked_lm(3, dropout=dropout, attention_dropout=dropout).to(dtype)
     objective = Distillation(make_student(teacher, [0, 2]), teacher)

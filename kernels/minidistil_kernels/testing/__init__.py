@@ -4,6 +4,9 @@
 
 Needs hypothesis besides torch, nothing else: Triton only where the function needs it.
 
+Cases are small. A fault that begins at sizes, head widths or scales beyond those of the cases (see
+`CASES`, `HARD` and `MANY` of each file) is not found, nor is what only a GPU does.
+
 Not here: fixed examples and what is specific to our kernels (`tests/kernels`).
 """
 

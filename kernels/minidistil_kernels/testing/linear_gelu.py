@@ -20,7 +20,10 @@ DIFFERENTIABLE = ("x", "weight", "bias")
 
 @dataclass(frozen=True)
 class Case:
-    """Normal rows, and a weight that keeps their size."""
+    """Normal rows, and a weight that lets neither them nor their gradients grow.
+
+    A sum much larger than its terms, or smaller, is off by their rounding, in PyTorch by luck less.
+    """
 
     rows: int = 4
     width: int = 64
@@ -31,13 +34,11 @@ class Case:
 
     def inputs(self) -> dict[str, Any]:
         """The arguments of `linear_gelu`."""
-        of_x, of_weight = (
-            drawing.shape(self.axes, self.rows, self.width),
-            (self.outputs, self.width),
-        )
+        of_x = drawing.shape(self.axes, self.rows, self.width)
+        of_weight, scale = (self.outputs, self.width), max(self.outputs, self.width) ** -0.5
         return {
             "x": drawing.normal(self.seed, of_x, self.dtype),
-            "weight": drawing.normal(self.seed + 1, of_weight, self.dtype, self.width**-0.5),
+            "weight": drawing.normal(self.seed + 1, of_weight, self.dtype, scale),
             "bias": drawing.normal(self.seed + 2, (self.outputs,), self.dtype),
         }
 
@@ -46,7 +47,8 @@ CASES = st.builds(
     Case,
     rows=st.integers(1, 9) | st.sampled_from([64, 65]),
     width=st.integers(1, 80),
-    outputs=st.integers(1, 70) | st.sampled_from([128, 129]),
+    # Of one number alone the slope of GELU may be 0, and all that is computed of it rounding.
+    outputs=st.integers(4, 70) | st.sampled_from([128, 129]),
     dtype=drawing.DTYPES,
     axes=drawing.AXES,
     seed=drawing.SEEDS,
@@ -54,6 +56,7 @@ CASES = st.builds(
 HARD = (
     Case(width=33, outputs=17, dtype=torch.float16, axes=1),
     Case(2, 20, 33, torch.bfloat16, axes=3),
+    Case(3, 5, 1),
 )
 MANY = (Case(130, 200, 129),)  # one beyond what tiles of 64 or 128 hold
 

@@ -1,12 +1,14 @@
 """The laws of linear + GELU: the twin obeys them, and each notices what it is there for."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from minidistil_kernels import reference
 from minidistil_kernels.testing import check_linear_gelu
-from minidistil_kernels.testing.linear_gelu import LAWS
+from minidistil_kernels.testing.linear_gelu import LAWS, Case
 from tests.kernels.testing.wrong import (
     assert_notices,
     assert_refused,
@@ -76,3 +78,15 @@ def test_no_law_is_empty(law):
 @pytest.mark.parametrize("what", ALSO_WRONG)
 def test_is_refused(what):
     assert_refused(LAWS, *ALSO_WRONG[what])
+
+
+@pytest.mark.parametrize("case", [Case(1, 1, 128), Case(1, 80, 4), Case(1, 2, 70)])
+def test_the_order_of_a_sum_breaks_no_law(case):
+    """Right, but with all sums in another order than PyTorch's."""
+
+    def backwards(x, weight, bias):
+        return F.gelu((x[..., None, :] * weight).flip(-1).sum(-1) + bias)
+
+    (accurate,) = (law for law in LAWS if law.check.__name__ == "accurate")
+    for seed in range(100):
+        accurate.check(backwards, replace(case, seed=seed))
