@@ -73,7 +73,7 @@ to_choose, to_judge = held[::2], held[1::2]
 to_learn = [s for path in speeches if path not in speeches[::8] for s in sentences(path)]
 chance = random.Random(0)
 corpus = chance.sample(to_learn, SENTENCES)
-print(f"{len(to_learn)} sentences to learn from, for example: {corpus[0]}")
+print(f"{len(to_learn)} sentences to learn from, such as:", corpus[1])
 
 
 # %% [markdown]

