@@ -127,7 +127,9 @@ def test_fewer_positions():
             model.resize_position_embeddings(size)
 
 
-@pytest.mark.parametrize("number", [np.int64, np.uint8, torch.tensor], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "number", [np.int64, np.uint8, torch.tensor], ids=lambda kind: kind.__name__
+)
 def test_sizes_of_other_types(number, tmp_path):
     """They are stored as Python's, or JSON could not write them."""
     _, model = pair("DistilBertForMaskedLM", "k16")

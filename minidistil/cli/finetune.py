@@ -107,7 +107,8 @@ def finetune(
     place, problem = usable_device(device), PROBLEMS[labels]
     records = _read(train, task, problem, columns)
     judged = _read(held_out, task, problem, columns) if held_out else []
-    start = start_from(model, task, records, problem)
+    tuning = Tuning(**{name: value for name, value in settings.items() if value is not None})
+    start = start_from(model, task, records, problem, tuning.seed)
     guide = None if teacher is None else type(start).from_pretrained(teacher)
     if unlabelled is not None:
         records += _read(unlabelled, task, problem, columns, labelled=False)
@@ -116,7 +117,7 @@ def finetune(
         DistilBertTokenizer.from_pretrained(model),
         records,
         Path(output),
-        Tuning(**{name: value for name, value in settings.items() if value is not None}),
+        tuning,
         held_out=judged,
         teacher=guide,
         device=place,

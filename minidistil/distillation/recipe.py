@@ -115,6 +115,7 @@ def distill(
         accumulation=recipe.accumulation,
         seed=recipe.seed,
         padded=compiled,
+        masked=bool(recipe.weights.ce or recipe.weights.mlm),
     )
     settings = TrainingSettings(
         source.steps(recipe.epochs),

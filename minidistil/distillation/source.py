@@ -35,6 +35,7 @@ class MaskedBatches:
         accumulation: int = 1,
         seed: int = 56,
         padded: bool = False,
+        masked: bool = True,
         **masking: float,
     ) -> None:
         """Plan the batches.
@@ -46,6 +47,8 @@ class MaskedBatches:
                 none is lost.
             seed: Of order and masks.
             padded: Make padded batches, for what can't take packed ones, such as torch.compile.
+            masked: Hide some tokens. Where no loss needs a masked word, hiding it only keeps the
+                student from seeing what its teacher says of whole texts.
             **masking: As in `Masking`: proportion, mask, keep, random, smoothing.
 
         Raises:
@@ -53,7 +56,7 @@ class MaskedBatches:
         """
         if accumulation < 1:
             raise ValueError(f"accumulation is {accumulation}, expected 1 or more")
-        self.data, self.padded, self.seed = data, padded, seed
+        self.data, self.padded, self.masked, self.seed = data, padded, masked, seed
         special = data.meta["special_ids"]
         self.accumulation, self.pad_id = accumulation, special["pad"]
         self.masking = Masking(data.counts, special["mask"], special.values(), **masking)
@@ -86,7 +89,7 @@ class MaskedBatches:
     def _batch(self, numbers: np.ndarray, generator: torch.Generator) -> dict[str, Any]:
         sequences = [self.data[int(number)] for number in numbers]
         batch = pad(sequences, self.pad_id) if self.padded else pack(sequences)
-        return self.masking(batch, generator)
+        return self.masking(batch, generator) if self.masked else batch
 
     def _batches_of(self, epoch: int) -> list[np.ndarray]:
         if epoch != self._epoch:

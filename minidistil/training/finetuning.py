@@ -4,10 +4,11 @@
 
 After every epoch the model is scored on records that it does not learn from, and the best is kept.
 
-Source of the defaults: Devlin et al. 2018, appendix A.3.
+Source of the defaults: Devlin et al. 2018, A.3.
 Not here: what is minimised (`head_objective.py`), the loop (`trainer.py`), scores (`metrics.py`).
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ class Tuning:
 
     Attributes:
         epochs: At most so many passes over the data.
-        patience: Stop after so many epochs without a better score.
+        patience: Epochs without a better score that end a run.
         batch_size: Examples of a process in a batch.
         accumulation: Batches of a process to a step.
         max_length: Of a row, in tokens; None is what the model takes.
@@ -106,8 +107,7 @@ class ExampleBatches:
     def batches(self, step: int) -> list[Batch]:
         """The batches of a step, a function of its number alone."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        first = index * self.accumulation
-        chosen = self.plan.epoch(epoch)[first : first + self.accumulation]
+        chosen = self.plan.epoch(epoch)[index * self.accumulation :][: self.accumulation]
         return [collate([self.examples[int(i)] for i in numbers]) for numbers in chosen]
 
 
@@ -131,7 +131,7 @@ def finetune(
         records: To learn from; unlabelled ones are for a teacher.
         folder: Gets the checkpoint, `scores.jsonl`, and what a run keeps while it goes.
         tuning: The settings.
-        held_out: To choose the best epoch by; where there are none, it is the last.
+        held_out: To choose the best epoch by; without them it is the last.
         teacher: Teaches, too: the same head and labels.
         device: Where to train.
         **running: As in `Trainer`: checkpoint_every, log_every, tensorboard, compiled.
@@ -156,13 +156,11 @@ def finetune(
         model,
         problem,
         class_weights=weights,
-        teacher=teacher,
+        teacher=None if teacher is None else teacher.to(device),
         alpha_task=tuning.alpha_task,
         alpha_teacher=tuning.alpha_teacher,
         temperature=tuning.temperature,
     ).to(device)
-    if teacher is not None:
-        teacher.to(device)
     source = ExampleBatches(examples, tuning)
     settings = TrainingSettings(
         tuning.epochs * source.steps_per_epoch,
@@ -174,10 +172,10 @@ def finetune(
         precision=tuning.precision,
         seed=tuning.seed,
     )
-    depends = asdict(tuning) | {"examples": len(examples), "held out": len(judged)}
-    trainer = Trainer(
-        objective, source, settings, folder, device=device, describe=depends, **running
-    )
+    said = hashlib.sha256(repr((records, held_out)).encode(errors="surrogatepass"))
+    depends = asdict(tuning) | {"records": said.hexdigest()}
+    running |= {"device": device, "describe": depends}
+    trainer = Trainer(objective, source, settings, folder, **running)
     path = folder / "scores.jsonl"
     scores = read_log(path)  # of an interrupted run
     for epoch in range(len(scores) + 1, tuning.epochs + 1):
@@ -200,7 +198,7 @@ def finetune(
 
 
 def start_from(
-    name: str, task: str, records: Sequence[Record], problem_type: str
+    name: str, task: str, records: Sequence[Record], problem_type: str, seed: int = Tuning.seed
 ) -> DistilBertHead:
     """A checkpoint with a head for a task: its own, or a new one where it has none that fits.
 
@@ -209,7 +207,9 @@ def start_from(
         task: One of `HEADS`.
         records: Their labels make the label map, unless the checkpoint has one that holds them all.
         problem_type: Of texts, as in `DistilBertConfig`.
+        seed: Of a new head.
     """
+    torch.manual_seed(seed)
     known = DistilBertConfig.from_pretrained(name)
     fields: dict[str, Any] = {}
     if task == "text-classification":
@@ -233,11 +233,10 @@ def class_weights(examples: Sequence[Example], classes: int) -> Tensor:
     Raises:
         ValueError: The labels of the task are no classes.
     """
-    first = examples[0]
-    if len(first.rows) > 1 or not isinstance(first.labels.get("labels"), int | np.ndarray):
+    given = examples[0].labels.get("labels")
+    if len(examples[0].rows) > 1 or not isinstance(given, int | np.ndarray):
         raise ValueError("balanced=True weighs classes, which this task does not have")
-    labels = [np.ravel(example.labels["labels"]) for example in examples]
-    taught = np.concatenate(labels)
+    taught = np.concatenate([np.ravel(example.labels["labels"]) for example in examples])
     counts = np.bincount(taught[taught != IGNORE_INDEX], minlength=classes)
     weights = np.divide(counts.sum(), classes * counts, where=counts > 0, out=np.zeros(classes))
     return torch.from_numpy(weights).float()

@@ -79,6 +79,15 @@ def test_padded(data):
     assert (padded["labels"][~real] == -100).all()
 
 
+def test_without_masks(data):
+    """Where no loss needs a masked word, the texts are whole."""
+    batch = MaskedBatches(data, tokens_per_batch=1000, masked=False).batches(0)[0]
+    assert "labels" not in batch
+    rows = np.split(batch["input_ids"].numpy(), batch["cu_seqlens"][1:-1].numpy())
+    whole = sorted(tuple(row.tolist()) for row in rows)
+    assert whole == sorted(tuple(data[i].tolist()) for i in range(len(data)))
+
+
 def test_errors(data):
     with pytest.raises(ValueError, match="accumulation is 0"):
         MaskedBatches(data, tokens_per_batch=40, accumulation=0)

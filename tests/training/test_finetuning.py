@@ -10,7 +10,7 @@ from minidistil import DistilBertConfig, DistilBertTokenizer
 from minidistil.training import finetuning
 from minidistil.training.evaluation import evaluate
 from minidistil.training.examples import make_examples
-from minidistil.training.finetuning import Tuning, class_weights, finetune
+from minidistil.training.finetuning import Tuning, class_weights, finetune, start_from
 from minidistil.training.log import read_log
 from minidistil.training.records import ChoiceRecord, QuestionRecord, TagRecord, TextRecord
 
@@ -228,6 +228,28 @@ def test_worked_example_of_class_weights():
     questions = make_examples(data_of("answers", 3), TOKENIZER, max_length=24)
     with pytest.raises(ValueError, match="balanced=True weighs classes"):
         class_weights(questions, 2)
+
+
+def test_other_labels_are_another_run(tmp_path):
+    """Labels that were corrected must not be answered with the old model."""
+    tuning, records = Tuning(**vars(FAST) | {"epochs": 1}), data_of("single", 8)
+    finetune(model_of("single"), TOKENIZER, records, tmp_path, tuning)
+    swap = {"good": "bad", "bad": "good"}
+    other = [TextRecord(r.text, label=swap[r.label], place=r.place) for r in records]
+    with pytest.raises(ValueError, match="was made with records"):
+        finetune(model_of("single"), TOKENIZER, other, tmp_path, tuning)
+
+
+def test_a_new_head_is_drawn_from_the_seed(tmp_path):
+    model_of("single").encoder.save_pretrained(tmp_path)
+    records = [TextRecord("w1", label=label) for label in ("x", "y")]
+    heads = [
+        start_from(
+            str(tmp_path), "text-classification", records, "single_label_classification", seed
+        ).classifier.weight
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
 
 
 def test_errors_come_before_training(tmp_path):

@@ -84,7 +84,9 @@ def test_is_refused(what, law):
     assert_refused(DROPOUT_LAWS, ALSO_WRONG[what], law)
 
 
-@pytest.mark.parametrize("padded", [EAGER, SDPA, dropping(F.dropout)], ids=["eager", "sdpa", "dropping"])
+@pytest.mark.parametrize(
+    "padded", [EAGER, SDPA, dropping(F.dropout)], ids=["eager", "sdpa", "dropping"]
+)
 @pytest.mark.parametrize("law", DROPOUT_LAWS, ids=lambda law: law.check.__name__)
 def test_right_ones_obey(law, padded):
     result = law.try_on(padded, 5)
