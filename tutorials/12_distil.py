@@ -160,9 +160,9 @@ assert 0.7 < share < 0.8
 # - **Settings**: as many steps as there are batches, a learning rate that rises, then falls to 0.
 # - **Trainer**: the loop, with a log and checkpoints.
 #
-# `distill(teacher, data, folder, recipe)` puts them together in one call, for masked words. Ours
-# are to read whole sentences, and so we put them together by hand. The embeddings stay the
-# teacher's: they are two thirds of the student, and to train them would take much more time.
+# `distill(teacher, data, folder, recipe)` puts them together in one call; here we do it by hand, to
+# see the parts. No word is masked: no loss asks for one. The embeddings stay the teacher's: they
+# are two thirds of the student, and to train them would take much more time.
 
 
 # %%
@@ -236,9 +236,9 @@ assert score["untrained"] > score["random"] + (0 if FULL else 0.1)
 #
 # 1. **Predict**, then try: `LossWeights(ce=0, mlm=0, cos=1)`, and one with `mse=1` alone. Does
 #    either loss do without the other?
-# 2. In one call, with masked words: `distill(teacher, data, folder / "masked", recipe)`,
-#    where `recipe = Recipe(layers=LAYERS, weights=..., epochs=1, tokens_per_batch=256)`. Is this
-#    student better than yours? What does it learn that it is not asked for?
+# 2. With masked words, though nobody asks for them: let `batches` return
+#    `Masking(data.counts, ...)(pack(...), step_generator(0, step))`. **Predict** whether this
+#    student is better than yours. What does it learn that it is not asked for?
 # 3. Students of one, two, four and five layers. Draw Spearman against the number of layers,
 #    untrained and trained. Choose the layers with `to_choose`, and judge on `to_judge` once.
 # 4. Ten pairs of your own sentences, and your own order of them: is the teacher nearer to you, or

@@ -442,6 +442,7 @@ print(n, m)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_killed_at_random_moments(tmp_path):
     """A larger corpus, killed by the clock at least 25 times, within one run and across many."""
     script = """

@@ -120,6 +120,7 @@ def start(data, folder: Path) -> subprocess.Popen:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_killed_at_random_moments_it_ends_bit_equal(data, tmp_path):
     """20 runs, each killed once or more with SIGKILL, each resumed until it is done."""
     assert start(data, tmp_path / "whole").wait() == 0

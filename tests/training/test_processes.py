@@ -41,6 +41,7 @@ def test_two_processes_equal_one(parallel, alone, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_two_nodes_on_loopback(alone, tmp_path):
     """The documented launch of two machines, both of them this one."""
     port = "29531"

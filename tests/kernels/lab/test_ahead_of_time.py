@@ -118,6 +118,7 @@ def test_the_docs_have_these_figures(half_rows):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
 def test_the_full_matrix(dtype):
