@@ -64,5 +64,8 @@ def train(folder: Path, parallel: str) -> dict[str, torch.Tensor]:
 if __name__ == "__main__":
     with processes.process_group(torch.device("cpu")):
         result = train(Path(sys.argv[1]), sys.argv[2])
+        file = Path(sys.argv[1]) / "result.safetensors"
         if processes.rank() == 0:
-            safetensors.torch.save_file(result, Path(sys.argv[1]) / "result.safetensors")
+            safetensors.torch.save_file(result, file)
+    # No process leaves the group before the others have done their part.
+    assert file.exists()
