@@ -47,8 +47,9 @@ class TransformerBlock(nn.Module):
         attended, weights = self.attention(
             hidden, attend, mask, head_mask, cu_seqlens, max_seqlen, need_weights
         )
-        hidden = ops.add_layer_norm(attended, hidden, self.sa_layer_norm)
-        hidden = ops.add_layer_norm(self.ffn(hidden, ops), hidden, self.output_layer_norm)
+        # The same name: the old tensor is freed before the feed-forward network needs its room.
+        attended = ops.add_layer_norm(attended, hidden, self.sa_layer_norm)
+        hidden = ops.add_layer_norm(self.ffn(attended, ops), attended, self.output_layer_norm)
         return hidden, weights
 
 
