@@ -246,5 +246,5 @@ class DistilBertPreTrainedModel(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the weights."""
-        return self.get_input_embeddings().weight.dtype
+        """The dtype of the weights; of quantized ones, that in which they are used."""
+        return self.encoder.embeddings.LayerNorm.weight.dtype

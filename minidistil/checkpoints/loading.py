@@ -1,8 +1,8 @@
 """From files to a model: config, empty model, names matched, weights assigned.
 
 The model is built on the meta device, without memory, and the tensors of the file become its
-parameters: no weight is drawn only to be overwritten, and none is copied on the way. Everything is
-checked before anything is assigned.
+parameters: no weight is drawn only to be overwritten, and none is copied on the way (int8 rows
+become floats one matrix at a time). Everything is checked before anything is assigned.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from minidistil.aliases import ALIASES, canonical_fields, dtype_name
 from minidistil.arguments import usable_device
+from minidistil.checkpoints.quantized import as_floats, check_dtypes, take_scales
 from minidistil.checkpoints.weights import read_weights
 from minidistil.config import DTYPES, DistilBertConfig
 from minidistil.embeddings import set_sinusoidal_positions
@@ -79,17 +80,19 @@ def build_model(
 
     Raises:
         ShapeError: A shape differs.
-        ValueError: The encoder is incomplete, the weights are quantized, or no such device.
+        ValueError: The encoder is incomplete, the weights are quantized in a way that this library
+            does not know, or no such device.
     """
     with torch.device("meta"):
         model = cls(config)
     wanted = dict(model.named_parameters(remove_duplicate=False))
-    weights = _modern_names(weights, wanted)
-    _settle_tying(model, weights)
+    weights, scales = (_modern_names(t, wanted) for t in take_scales(model.config, weights))
+    _settle_tying(model, weights, scales)
     info = _compare(model, weights, wanted)
+    check_dtypes(weights, scales, weights.keys() & wanted.keys())
     _check(model, info, weights, wanted, ignore_mismatched_sizes)
     resolved = _resolve_dtype(dtype, config, weights)
-    _assign(model, info, weights, wanted, usable_device(device), resolved)
+    _assign(model, info, weights, scales, wanted, usable_device(device), resolved)
     model.tie_weights()
     model.config.dtype = dtype_name(resolved)
     return model.eval(), info
@@ -118,18 +121,6 @@ def _check(
     ignore_mismatched_sizes: bool,
 ) -> None:
     """Refuse what would give a model that is not the checkpoint's."""
-    quantized = model.config.extra.get("quantization_config")
-    if quantized:
-        raise ValueError(
-            f"quantization_config={quantized!r}: the weights are numbers of another scale, which "
-            "this library does not undo; load the checkpoint it was made from"
-        )
-    for name in sorted(weights.keys() & wanted.keys()):
-        if dtype_name(weights[name].dtype) not in DTYPES:
-            raise ValueError(
-                f"{name} is of {weights[name].dtype} in the checkpoint: quantized weights can't be "
-                f"loaded without their scales; save the checkpoint in one of {DTYPES}"
-            )
     mismatched = info["mismatched_keys"]
     if mismatched and not ignore_mismatched_sizes:
         name = mismatched[0]
@@ -149,6 +140,7 @@ def _assign(
     model: DistilBertPreTrainedModel,
     info: LoadingInfo,
     weights: Mapping[str, Tensor],
+    scales: Mapping[str, Tensor],
     wanted: Mapping[str, Tensor],
     device: torch.device,
     dtype: torch.dtype,
@@ -160,7 +152,10 @@ def _assign(
     modules = dict(model.named_modules())
     for name in (*(weights.keys() & wanted.keys() - set(new)), *new):
         path, _, kind = name.rpartition(".")
-        tensor = torch.empty_like(wanted[name], device="cpu") if name in new else weights[name]
+        if name in new:
+            tensor = torch.empty_like(wanted[name], device="cpu")
+        else:
+            tensor = as_floats(weights[name], scales.get(name), dtype)
         tensor = tensor.to(device=device, dtype=dtype)
         # A pickle may hold one tensor under two names; two parameters must not share their memory.
         tensor = tensor.clone() if tensor.data_ptr() in adopted else tensor
@@ -208,12 +203,15 @@ def _modern_names(weights: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> d
     return result
 
 
-def _settle_tying(model: DistilBertPreTrainedModel, weights: dict[str, Tensor]) -> None:
+def _settle_tying(
+    model: DistilBertPreTrainedModel, weights: dict[str, Tensor], scales: Mapping[str, Tensor]
+) -> None:
     """A checkpoint whose projector is not its word embedding wins over a config that says it is."""
     layer = model.get_output_embeddings()
-    projector, words = weights.get(PROJECTOR), weights.get(PREFIX + WORDS)
-    if layer is None or projector is None or words is None or not model.config.tie_word_embeddings:
+    names = (PROJECTOR, PREFIX + WORDS)
+    if layer is None or not {*names} <= weights.keys() or not model.config.tie_word_embeddings:
         return
+    projector, words = (as_floats(weights[name], scales.get(name)) for name in names)
     if torch.equal(projector, words):
         del weights[PROJECTOR]
     else:

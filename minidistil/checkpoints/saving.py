@@ -10,6 +10,7 @@ from torch import Tensor
 from minidistil.aliases import dtype_name
 from minidistil.checkpoints.files import staged, write_json
 from minidistil.checkpoints.loading import PROJECTOR
+from minidistil.checkpoints.quantized import SUFFIX
 from minidistil.checkpoints.weights import SAFETENSORS
 from minidistil.pretrained import DistilBertPreTrainedModel
 
@@ -46,11 +47,12 @@ def save_model(
     if projector is not None:
         one = projector.weight is model.get_input_embeddings().weight
         config.tie_word_embeddings = one and config.tie_word_embeddings
-        if config.tie_word_embeddings:
-            del weights[PROJECTOR]
-        else:
-            # safetensors refuses two names for one memory.
-            weights[PROJECTOR] = weights[PROJECTOR].clone()
+        for name in {PROJECTOR, PROJECTOR + SUFFIX} & weights.keys():
+            if config.tie_word_embeddings:
+                del weights[name]
+            else:
+                # safetensors refuses two names for one memory.
+                weights[name] = weights[name].clone()
     with staged(folder) as scratch:
         safetensors.torch.save_file(weights, scratch / SAFETENSORS, metadata={"format": "pt"})
         write_json(scratch / "config.json", config.to_dict())

@@ -21,7 +21,7 @@ CHECKPOINT_FILE = re.compile(
     re.VERBOSE,
 )
 # As safetensors names them, and as PyTorch does.
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
 
 
 @click.command(
@@ -84,6 +84,7 @@ def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
     from safetensors import SafetensorError, safe_open
 
     from minidistil.checkpoints.hub import resolve_file
+    from minidistil.checkpoints.quantized import SUFFIX
     from minidistil.checkpoints.weights import weight_files
 
     weights, _ = weight_files(model)
@@ -101,9 +102,11 @@ def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
             try:
                 with safe_open(path, framework="np") as file:
                     tensors = file.keys()
-                    parts = [file.get_slice(tensor) for tensor in tensors]
-                    shapes += [part.get_shape() for part in parts]
-                    dtypes |= {part.get_dtype() for part in parts}
+                    parts = {tensor: file.get_slice(tensor) for tensor in tensors}
+                    # The scales of int8 rows say how weights are stored; they are none.
+                    counted = [parts[name] for name in parts if not name.endswith(SUFFIX)]
+                    shapes += [part.get_shape() for part in counted]
+                    dtypes |= {part.get_dtype() for part in parts.values()}
             except SafetensorError as error:
                 raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
     return shapes, dtypes, sizes
@@ -119,7 +122,8 @@ Example:
 @click.argument("source")
 @click.argument("target", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Write into TARGET even if it is not empty.")
-def convert(source: str, target: Path, force: bool) -> None:
+@click.option("--int8", is_flag=True, help="Store weights in 8 bits. SOURCE may be a DistilBERT.")
+def convert(source: str, target: Path, force: bool, int8: bool) -> None:
     """Turn the BERT checkpoint SOURCE, a folder or hub id, into a DistilBERT one in TARGET.
 
     Heads for masked words and for token labels are kept. Others are left out: they sit on BERT's
@@ -127,9 +131,12 @@ def convert(source: str, target: Path, force: bool) -> None:
 
     With --force the new checkpoint takes the place of an earlier one: what that one has besides,
     such as weights in shards, is removed. Files that are no checkpoint's are left alone.
+
+    With --int8 the file is a quarter as large, and the weights are rounded: this library loads them
+    as floats again, others don't.
     """
-    from minidistil.checkpoints.conversion import convert_bert
     from minidistil.checkpoints.files import SCRATCH, staged
+    from minidistil.quantization import quantize
     from minidistil.tokenization import DistilBertTokenizer
 
     found = target.iterdir() if target.is_dir() else ()
@@ -139,7 +146,9 @@ def convert(source: str, target: Path, force: bool) -> None:
     if target.is_dir() and os.path.isdir(source) and target.samefile(source):
         raise click.UsageError(f"{target} is SOURCE itself: choose another folder")
     earlier = _checkpoint_files(target)
-    model, dropped = convert_bert(source)
+    model, dropped, was_bert = _loaded(source, int8)
+    parameters = model.num_parameters()
+    model = quantize(model) if int8 else model
     tokenizer = DistilBertTokenizer.from_pretrained(source)
     with staged(target) as scratch:
         model.save_pretrained(scratch)
@@ -148,15 +157,42 @@ def convert(source: str, target: Path, force: bool) -> None:
     for name in stale:
         (target / name).unlink(missing_ok=True)
     click.echo(
-        f"{target}: {type(model).__name__}, {model.num_parameters():,} parameters\n"
-        f"left out: {', '.join(dropped) or 'nothing'}\n"
-        "The two compute the same for single texts. DistilBERT has no segment embeddings, so for "
-        "pairs of texts they differ."
+        f"{target}: {type(model).__name__}, {parameters:,} parameters\n"
+        f"left out: {', '.join(dropped) or 'nothing'}"
     )
-    if "qa_outputs.weight" in dropped:
+    if int8:
+        click.echo("Linear layers and embeddings are rounded to 8 bits, each row by its own scale.")
+    if was_bert:
+        click.echo(
+            f"The two compute the same for single texts{', but for the rounding' if int8 else ''}. "
+            "DistilBERT has no segment embeddings, so for pairs of texts they differ."
+        )
+    if was_bert and "qa_outputs.weight" in dropped:
         click.echo("Questions and their contexts are such pairs: qa_outputs would answer wrongly.")
     if stale:
         click.echo(f"removed of the earlier checkpoint: {', '.join(sorted(stale))}")
+
+
+def _loaded(source: str, int8: bool) -> tuple[Any, list[str], bool]:
+    """The model that SOURCE becomes, the tensors without a place in it, and whether it was a BERT.
+
+    A DistilBERT is taken as it is where there is something to do for it: to store it in int8.
+    """
+    import minidistil
+    from minidistil.checkpoints.conversion import convert_bert
+    from minidistil.checkpoints.files import read_json
+    from minidistil.checkpoints.hub import resolve_file
+
+    path = resolve_file(source, "config.json")
+    fields = {} if path is None else read_json(path)
+    if not int8 or path is None or fields.get("model_type") == "bert":
+        return *convert_bert(source), True
+    names = [name for name in fields.get("architectures") or () if name in minidistil.__all__]
+    cls = getattr(minidistil, names[0] if names else "DistilBertModel")
+    model, info = cls.from_pretrained(source, output_loading_info=True)
+    if info["missing_keys"]:
+        raise ValueError(f"{source!r} lacks {', '.join(info['missing_keys'])}")
+    return model, info["unexpected_keys"], False
 
 
 def _checkpoint_files(folder: Path) -> set[str]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from minidistil.cli.options import given
+
 EXAMPLE = """\b
 Example:
   minidistil distill prepare README.md --tokenizer distilbert-base-uncased --output tokens
@@ -118,17 +120,13 @@ def run(
     from minidistil.tokenization import DistilBertTokenizer
     from minidistil.training import processes
 
-    weights = {"ce": ce, "mlm": mlm, "cos": cos, "mse": mse}
-    given = {name: value for name, value in recipe.items() if value is not None}
+    weights = LossWeights(**given({"ce": ce, "mlm": mlm, "cos": cos, "mse": mse}))
     if layers is not None:
         try:
-            given["layers"] = tuple(int(layer) for layer in layers.split(","))
+            recipe["layers"] = tuple(int(layer) for layer in layers.split(","))
         except ValueError as error:
             raise click.UsageError(f"--layers is {layers!r}, expected such as 0,2,4") from error
-    given["weights"] = LossWeights(
-        **{n: value for n, value in weights.items() if value is not None}
-    )
-    model = load_teacher(teacher, given["weights"])
+    model = load_teacher(teacher, weights)
     if attn is not None:
         model.set_attn_implementation(attn)
     tokens = TokenFile(data)
@@ -137,7 +135,7 @@ def run(
             model,
             tokens,
             Path(output),
-            Recipe(**given),
+            Recipe(weights=weights, **given(recipe)),
             device=place,
             parallel=parallel,
             gradient_checkpointing=gradient_checkpointing,

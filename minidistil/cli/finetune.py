@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from minidistil.cli.options import given
+
 TASKS = click.Choice(
     ["text-classification", "token-classification", "question-answering", "multiple-choice"]
 )
@@ -107,7 +109,7 @@ def finetune(
     place, problem = usable_device(device), PROBLEMS[labels]
     records = _read(train, task, problem, columns)
     judged = _read(held_out, task, problem, columns) if held_out else []
-    tuning = Tuning(**{name: value for name, value in settings.items() if value is not None})
+    tuning = Tuning(**given(settings))
     start = start_from(model, task, records, problem, tuning.seed)
     guide = None if teacher is None else type(start).from_pretrained(teacher)
     if unlabelled is not None:

@@ -1,8 +1,8 @@
-"""Options that verbs share, and the two things they lead to: a pipeline and records."""
+"""Options that verbs share, what they lead to (a pipeline, records), and which were given."""
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,11 @@ class Common:
                 f"there is no input: give {' '.join(names).upper()}, --file FILE, or pipe it in"
             )
         return read_records(self.files or ("-",), names, self.input_format, self.errors)
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that stand on the command line; the others have the library's defaults."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 OPTIONS = (

@@ -66,9 +66,16 @@ class BatchPlan:
                 f"tokens_per_batch={self._size}, but sequence {self._lengths.argmax()} alone has "
                 f"{self._lengths.max()} tokens"
             )
+        # The epoch planned last: a run asks for it at each of its steps.
+        self._number, self._planned = -1, [np.empty(0, np.int64)]
 
     def epoch(self, number: int) -> list[np.ndarray]:
         """Numbers of the sequences of each batch of this rank, (b,) int64 each."""
+        if number != self._number:
+            self._number, self._planned = number, self._plan(number)
+        return self._planned
+
+    def _plan(self, number: int) -> list[np.ndarray]:
         order = np.random.default_rng((self._seed, number)).permutation(len(self._lengths))
         batches = self._filled(order) if self._in_tokens else self._grouped(order)
         while rest := len(batches) % self._world_size:

@@ -146,6 +146,7 @@ def distill(
     )
     trainer.run()
     trainer.save_student()
+    trainer.finish()
     return student.eval()
 
 

@@ -56,10 +56,12 @@ class MaskedBatches:
         """
         if accumulation < 1:
             raise ValueError(f"accumulation is {accumulation}, expected 1 or more")
-        self.data, self.padded, self.masked, self.seed = data, padded, masked, seed
+        self.data, self.padded, self.seed = data, padded, seed
         special = data.meta["special_ids"]
         self.accumulation, self.pad_id = accumulation, special["pad"]
-        self.masking = Masking(data.counts, special["mask"], special.values(), **masking)
+        self.masking = None
+        if masked:
+            self.masking = Masking(data.counts, special["mask"], special.values(), **masking)
         self.plan = BatchPlan(
             data.lengths,
             tokens_per_batch=tokens_per_batch,
@@ -68,12 +70,11 @@ class MaskedBatches:
             world_size=processes.world_size(),
         )
         self.epoch_steps: list[int] = []
-        self._epoch, self._order = -1, [np.empty(0, np.int64)]
 
     def steps(self, epochs: int) -> int:
         """How many steps so many epochs have."""
         for epoch in range(len(self.epoch_steps), epochs):
-            self.epoch_steps.append(-(-len(self._batches_of(epoch)) // self.accumulation))
+            self.epoch_steps.append(-(-len(self.plan.epoch(epoch)) // self.accumulation))
         return sum(self.epoch_steps[:epochs])
 
     def batches(self, step: int) -> list[Batch]:
@@ -82,16 +83,11 @@ class MaskedBatches:
         while step >= self.steps(epoch + 1):
             epoch += 1
         first = (step - self.steps(epoch)) * self.accumulation
-        chosen = self._batches_of(epoch)[first : first + self.accumulation]
+        chosen = self.plan.epoch(epoch)[first : first + self.accumulation]
         generator = step_generator(self.seed, step, processes.rank())
         return [self._batch(numbers, generator) for numbers in chosen]
 
     def _batch(self, numbers: np.ndarray, generator: torch.Generator) -> dict[str, Any]:
         sequences = [self.data[int(number)] for number in numbers]
         batch = pad(sequences, self.pad_id) if self.padded else pack(sequences)
-        return self.masking(batch, generator) if self.masked else batch
-
-    def _batches_of(self, epoch: int) -> list[np.ndarray]:
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self.plan.epoch(epoch)
-        return self._order
+        return batch if self.masking is None else self.masking(batch, generator)

@@ -28,8 +28,8 @@ def embed(
     return embedding_layer_norm(
         input_ids,
         position_ids,
-        words.weight,
-        positions.weight,
+        _floats(words),
+        _floats(positions),
         norm.weight,
         norm.bias,
         norm.eps,
@@ -51,7 +51,7 @@ def linear_activation(x: Tensor, linear: nn.Linear, activation: Activation) -> T
     if activation is not F.gelu:
         return activation(linear(x))
     dtype = _dtype(x)
-    return linear_gelu(x.to(dtype), linear.weight.to(dtype), linear.bias.to(dtype))
+    return linear_gelu(x.to(dtype), _floats(linear).to(dtype), linear.bias.to(dtype))
 
 
 def project_and_compare(
@@ -64,6 +64,15 @@ def project_and_compare(
         return linear_cross_entropy(hidden.to(dtype), weight, bias, labels), None
     logits = projector(hidden)
     return cross_entropy_kernel(logits, labels), logits
+
+
+def _floats(module: nn.Linear | nn.Embedding) -> Tensor:
+    if not module.weight.is_floating_point():
+        raise ValueError(
+            'layer_ops="triton" takes float weights, and this model is quantized: call '
+            'set_layer_ops("torch")'
+        )
+    return module.weight
 
 
 def _dtype(x: Tensor) -> torch.dtype:

@@ -19,15 +19,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Encoding
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
+from minidistil.distillation.batches import pack, pad
 from minidistil.heads.base import IGNORE_INDEX
 from minidistil.pipelines.question_answering import Question, context_words, windows
 from minidistil.tokenization import DistilBertTokenizer
@@ -119,20 +118,14 @@ def make_examples(
 
 def collate(examples: Sequence[Example]) -> dict[str, Any]:
     """A batch of examples of one task: inputs and labels by the names that the head gives them."""
-    rows = [torch.from_numpy(row).long() for example in examples for row in example.rows]
+    rows = [row for example in examples for row in example.rows]
     if len(rows) > len(examples):
-        shape = (len(examples), len(examples[0].rows), max(map(len, rows)))
+        shape = (len(examples), len(examples[0].rows), -1)
         # The mask hides the padding: any id will do.
-        batch: dict[str, Any] = {
-            "input_ids": pad_sequence(rows, batch_first=True).view(shape),
-            "attention_mask": pad_sequence([*map(torch.ones_like, rows)], True).view(shape),
-        }
+        padded = pad(rows, pad_id=0)
+        batch: dict[str, Any] = {name: value.view(shape) for name, value in padded.items()}
     else:
-        batch = {
-            "input_ids": torch.cat(rows),
-            "cu_seqlens": torch.tensor([0, *accumulate(map(len, rows))], dtype=torch.int32),
-            "max_seqlen": max(map(len, rows)),
-        }
+        batch = pack(rows)
     for name, first in examples[0].labels.items():
         values: Any = [example.labels[name] for example in examples]
         values = np.concatenate(values) if isinstance(first, np.ndarray) else values

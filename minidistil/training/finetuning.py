@@ -194,6 +194,7 @@ def finetune(
                 lines = (json.dumps(line) + "\n" for line in scores)
                 (scratch / path.name).write_text("".join(lines), encoding="utf-8")
         processes.barrier()
+    trainer.finish()
     return scores
 
 

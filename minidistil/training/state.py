@@ -1,7 +1,7 @@
 """The state of a training run on disk: written whole or not at all, read without unpickling.
 
     run/checkpoints/step-00000400/  config.json  model.safetensors   what `from_pretrained` loads
-                                    optimizer.safetensors            AdamW's moments
+                                    optimizer.safetensors            AdamW's moments, until the end
                                     state.json                       step, settings, environment
 
 Everything else that a run depends on is a function of its settings and the number of the step: the
@@ -10,6 +10,8 @@ seeded anew for each step. So there is no state of a schedule, a sampler or a ra
 save, or to forget.
 
 A checkpoint appears by one rename, so a run that is killed at any moment leaves the last one whole.
+When the run is done its moments are removed: they are twice the weights, and nothing goes on from
+them, because other settings, such as more epochs, are another run.
 
 Not here: what a model's own folder holds (`minidistil.checkpoints`).
 """
@@ -104,7 +106,7 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path, student: DistilBertPreTrainedModel, optimizer: Optimizer, record: dict[str, Any]
-) -> int:
+) -> tuple[int, bool]:
     """Put a run where a checkpoint left it.
 
     Args:
@@ -114,12 +116,13 @@ def load_checkpoint(
         record: The settings and the environment of the run that wants to go on.
 
     Returns:
-        The number of steps that were taken.
+        The number of steps that were taken, and whether the run is done: it has no moments then.
 
     Raises:
         ValueError: Other settings than the checkpoint's, or a damaged file.
     """
     saved = read_json(path / STATE)
+    finished = "finished" in saved
     for name, value in record["settings"].items():
         if saved["settings"].get(name) != value:
             raise ValueError(
@@ -135,16 +138,37 @@ def load_checkpoint(
             )
     try:
         weights: Any = safetensors.torch.load_file(path / SAFETENSORS)
-        moments: Any = safetensors.torch.load_file(path / OPTIMIZER)
+        moments: Any = {} if finished else safetensors.torch.load_file(path / OPTIMIZER)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}; remove it to start anew") from error
     wrong = (student.state_dict().keys() ^ weights.keys()) - {PROJECTOR}  # tied: not on file
     if wrong:
         raise ValueError(f"{path} does not fit the model: {', '.join(sorted(wrong))}")
     set_model_state_dict(student, weights, options=FULL)
-    state: Any = get_optimizer_state_dict(student, optimizer, options=FULL)
+    if finished:
+        return int(saved["step"]), True
+    # Each process takes its part out of the whole; with `cpu_offload` only rank 0 would have one.
+    whole = StateDictOptions(full_state_dict=True, strict=False)
+    state: Any = get_optimizer_state_dict(student, optimizer, options=whole)
     for name, value in moments.items():
         parameter, _, moment = name.rpartition(".")
         state["state"][parameter][moment] = value
     set_optimizer_state_dict(student, optimizer, state, options=FULL)
-    return int(saved["step"])
+    return int(saved["step"]), False
+
+
+def finish_checkpoint(folder: Path) -> None:
+    """Remove the moments of a run that is done; its last checkpoint says so from now on.
+
+    A kill leaves them, or a checkpoint that says so and has them still; called again, they go.
+
+    Args:
+        folder: Of the checkpoints.
+    """
+    processes.barrier()  # the others may still be reading them
+    last = last_checkpoint(folder)
+    if processes.rank() == 0 and last is not None:
+        with staged(last) as files:
+            write_json(files / STATE, read_json(last / STATE) | {"finished": True})
+        (last / OPTIMIZER).unlink(missing_ok=True)
+    processes.barrier()

@@ -31,6 +31,7 @@ from minidistil.training.optimizer import linear_factor, make_optimizer
 from minidistil.training.settings import TrainingSettings, step_seed
 from minidistil.training.state import (
     environment,
+    finish_checkpoint,
     full_state,
     last_checkpoint,
     load_checkpoint,
@@ -55,6 +56,7 @@ class Trainer:
 
     Attributes:
         step: How many updates were made.
+        finished: Whether `finish` was called, now or before: nothing is trained any more.
     """
 
     def __init__(
@@ -109,10 +111,12 @@ class Trainer:
         # Through JSON, which has no tuples, so that it equals what is read back.
         described = json.loads(json.dumps(asdict(settings) | dict(describe or {})))
         self.record = {"settings": described, "environment": environment(self.device)}
-        self.step = 0
+        self.step, self.finished = 0, False
         last = last_checkpoint(self.checkpoints)
         if last is not None:
-            self.step = load_checkpoint(last, objective.student, self.optimizer, self.record)
+            self.step, self.finished = load_checkpoint(
+                last, objective.student, self.optimizer, self.record
+            )
 
     def run(self, until: int | None = None) -> None:
         """Train up to the step `until`, or to the end.
@@ -123,7 +127,7 @@ class Trainer:
         """
         steps = self.settings.steps
         until = steps if until is None else min(until, steps)
-        if self.step >= until:
+        if self.finished or self.step >= until:
             return
         self.objective.train()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -148,6 +152,11 @@ class Trainer:
         if processes.rank() == 0:
             save_model(self.objective.student, self.folder, state)
         processes.barrier()
+
+    def finish(self) -> None:
+        """Declare the run done, its result being on disk: what going on would need is removed."""
+        finish_checkpoint(self.checkpoints)
+        self.finished = True
 
     def update(self, batches: Sequence[Batch]) -> dict[str, float]:
         """One step: the gradient of all `batches` of all processes, then the update.

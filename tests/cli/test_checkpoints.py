@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from minidistil import DistilBertModel
+from minidistil.quantization import METHOD, quantize
 from minidistil.tokenization import DistilBertTokenizer
 from tests.pipelines.checkpoints import TEXTS, VOCAB
 
@@ -194,3 +195,50 @@ def test_nothing_is_written_where_something_fails(shell, bert, models, tmp_path)
     run = shell("convert", bert, target)
     assert run.code == 1 and "tokenizer.json" in run.err
     assert not target.exists()
+
+
+def test_convert_to_int8(shell, bert, tmp_path):
+    assert shell("convert", bert, tmp_path / "floats").code == 0
+    run = shell("convert", bert, tmp_path / "int8", "--int8")
+    want = DistilBertModel.from_pretrained(tmp_path / "floats")
+    got = DistilBertModel.from_pretrained(tmp_path / "int8")
+    assert f"DistilBertModel, {want.num_parameters():,} parameters\n" in run.out
+    assert "rounded to 8 bits" in run.out and "texts, but for the rounding. Distil" in run.out
+    for name, weight in quantize(want).state_dict().items():
+        assert torch.equal(quantize(got).state_dict()[name], weight)
+    DistilBertTokenizer.from_pretrained(tmp_path / "int8")
+    (facts,) = shell("info", tmp_path / "int8", "--json").objects
+    assert facts["dtype"] == "float32, int8" and facts["parameters"] == want.num_parameters()
+    assert facts["config"]["quantization_config"] == METHOD
+    assert "minidistil_int8_rows" in shell("info", tmp_path / "int8").out
+
+
+@pytest.mark.parametrize("name", ["base", "mlm", "classifier", "tagger", "squad", "swag"])
+def test_a_distilbert_to_int8(name, shell, models, tmp_path):
+    """Its class, head and labels are kept; in int8 already, it stays bit for bit."""
+    run = shell("convert", models[name], tmp_path / "once", "--int8")
+    assert run.code == 0 and "left out: nothing\n" in run.out
+    assert "rounded to 8 bits" in run.out and "segment" not in run.out
+    (facts,) = shell("info", tmp_path / "once", "--json").objects
+    (before,) = shell("info", models[name], "--json").objects
+    changed = {"model", "dtype", "config", "files"}
+    assert {k: facts[k] for k in facts if k not in changed} == {
+        k: before[k] for k in before if k not in changed
+    }
+    assert shell("convert", tmp_path / "once", tmp_path / "twice", "--int8").code == 0
+    first, second = (tmp_path / n / "model.safetensors" for n in ("once", "twice"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_int8_of_what_is_not_whole(shell, models, tmp_path):
+    shutil.copytree(models["base"], tmp_path / "model")
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    config["architectures"] = ["DistilBertForQuestionAnswering"]
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    run = shell("convert", tmp_path / "model", tmp_path / "int8", "--int8")
+    assert run.code == 1 and "lacks qa_outputs.bias, qa_outputs.weight" in run.err
+    assert not (tmp_path / "int8").exists()
+    config["model_type"] = "roberta"
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    run = shell("convert", tmp_path / "model", tmp_path / "int8", "--int8")
+    assert run.code == 1 and "model_type is 'roberta', not 'distilbert'" in run.err

@@ -128,6 +128,13 @@ def test_a_plan_is_a_function_of_seed_and_epoch(lengths, size, seed, epoch):
     )
 
 
+def test_the_last_epoch_is_planned_once():
+    plan = BatchPlan(np.full(9, 10), batch_size=2, seed=0)
+    first = plan.epoch(0)
+    assert plan.epoch(0) is first and as_lists(plan.epoch(1)) != as_lists(first)
+    assert as_lists(plan.epoch(0)) == as_lists(first)
+
+
 def test_epochs_and_seeds_differ():
     lengths = np.full(100, 10)
     for size in ({"batch_size": 5}, {"tokens_per_batch": 50}):

@@ -50,6 +50,19 @@ def test_a_student_learns_and_is_a_checkpoint(data, tmp_path):
     assert loaded.config.n_layers == 2
 
 
+def test_a_finished_run_is_done(data, tmp_path):
+    """It returns its student, trains nothing, and keeps nothing that only going on would need."""
+    student = distill(teacher(), data, tmp_path / "run", RECIPE)
+    log, expected = (tmp_path / "run" / "log.jsonl").read_bytes(), weights(tmp_path / "run")
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
+    assert not (checkpoint / "optimizer.safetensors").exists()
+    again = distill(teacher(), data, tmp_path / "run", RECIPE)
+    for p, q in zip(student.parameters(), again.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == log
+    assert all(torch.equal(x, weights(tmp_path / "run")[name]) for name, x in expected.items())
+
+
 def test_another_recipe_or_corpus_in_the_same_folder_is_refused(data, tmp_path):
     distill(teacher(), data, tmp_path / "run", RECIPE)
     with pytest.raises(ValueError, match="temperature = 2.0, and this run has 4.0"):

@@ -81,8 +81,9 @@ def test_padded(data):
 
 def test_without_masks(data):
     """Where no loss needs a masked word, the texts are whole."""
-    batch = MaskedBatches(data, tokens_per_batch=1000, masked=False).batches(0)[0]
-    assert "labels" not in batch
+    source = MaskedBatches(data, tokens_per_batch=1000, masked=False)
+    batch = source.batches(0)[0]
+    assert "labels" not in batch and source.masking is None
     rows = np.split(batch["input_ids"].numpy(), batch["cu_seqlens"][1:-1].numpy())
     whole = sorted(tuple(row.tolist()) for row in rows)
     assert whole == sorted(tuple(data[i].tolist()) for i in range(len(data)))

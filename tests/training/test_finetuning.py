@@ -37,7 +37,9 @@ def single(rng, n):
 
 
 def several(rng, n):
-    labels = lambda kind, said: tuple(w for w in ("good", "bad", "w0") if w in said)  # noqa: E731
+    def labels(kind, said):
+        return tuple(w for w in ("good", "bad", "w0") if w in said)
+
     return [*texts(rng, n, labels)]
 
 
@@ -189,7 +191,9 @@ def test_it_stops_when_nothing_gets_better(tmp_path, monkeypatch):
         model, TOKENIZER, data_of("single", 20), tmp_path, tuning, held_out=data_of("single", 5)
     )
     assert [line["accuracy"] for line in scores] == [0.5, 0.7, 0.6, 0.6] and saved == [4, 3]
-    # Called again, it is done.
+    # Called again, it is done, and has kept nothing that only going on would need.
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    assert not (checkpoint / "optimizer.safetensors").exists()
     assert finetune(
         model_of("single"), TOKENIZER, data_of("single", 20), tmp_path, tuning,
         held_out=data_of("single", 5),

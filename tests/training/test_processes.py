@@ -40,6 +40,50 @@ def test_two_processes_equal_one(parallel, alone, tmp_path):
     assert max(float(v.abs().max()) for k, v in alone.items() if k.startswith("gradient")) > 1e-3
 
 
+RESUMED = """
+import sys
+from pathlib import Path
+import torch
+from minidistil.distillation.distiller import Distillation
+from minidistil.distillation.student import make_student
+from minidistil.training import processes
+from minidistil.training.settings import TrainingSettings
+from minidistil.training.trainer import Trainer
+from tests.helpers.training import tiny_masked_lm
+from tests.training.worker import Share
+
+def trainer(folder):
+    torch.manual_seed(0)
+    teacher = tiny_masked_lm(3)
+    objective = Distillation(make_student(teacher, [0, 2]), teacher)
+    settings = TrainingSettings(6, learning_rate=1e-3)
+    return Trainer(objective, Share(), settings, Path(sys.argv[1], folder), parallel=sys.argv[2])
+
+with processes.process_group(torch.device("cpu")):
+    for folder, until in (("whole", 6), ("parts", 3), ("parts", 6), ("parts", 6)):
+        run = trainer(folder)
+        run.run(until)
+        if until == 6:
+            run.save_student()
+            run.finish()
+"""
+
+
+@pytest.mark.parametrize("parallel", processes.PARALLEL)
+def test_two_processes_resume(parallel, tmp_path):
+    """Bit-equal to a run that was not interrupted; what is finished is opened once more."""
+    (tmp_path / "program.py").write_text(RESUMED, encoding="utf-8")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    command = [sys.executable, *launcher, str(tmp_path / "program.py"), str(tmp_path), parallel]
+    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    whole, parts = (
+        safetensors.torch.load_file(tmp_path / name / "model.safetensors")
+        for name in ("whole", "parts")
+    )
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_two_nodes_on_loopback(alone, tmp_path):

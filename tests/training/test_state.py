@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def test_round_trip(trained, saved):
     model, optimizer = trained
     fresh = tiny_masked_lm()
     fresh_optimizer = make_optimizer(fresh, 1e-3)
-    assert state.load_checkpoint(saved, fresh, fresh_optimizer, RECORD) == 3
+    assert state.load_checkpoint(saved, fresh, fresh_optimizer, RECORD) == (3, False)
     for (name, p), q in zip(model.named_parameters(), fresh.parameters(), strict=True):
         assert torch.equal(p, q), name
         for key, value in optimizer.state[p].items():
@@ -62,7 +63,7 @@ def test_a_failure_leaves_the_old_one(trained, saved, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         state.save_checkpoint(tmp_path, *trained, {"step": 4, **RECORD})
     assert state.last_checkpoint(tmp_path) == saved
-    assert state.load_checkpoint(saved, *trained, RECORD) == 3
+    assert state.load_checkpoint(saved, *trained, RECORD) == (3, False)
 
 
 def test_what_a_crash_left_behind_is_no_checkpoint(trained, saved, tmp_path):
@@ -89,6 +90,43 @@ def test_a_truncated_file(trained, saved, name):
     file = saved / name
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(ValueError, match=r"step-00000003 is damaged"):
+        state.load_checkpoint(saved, *trained, RECORD)
+
+
+def test_a_finished_run_has_no_moments(trained, saved, tmp_path):
+    """Half the room; weights and settings are read, and checked, as before."""
+    state.finish_checkpoint(tmp_path)
+    names = {path.name for path in saved.iterdir()}
+    assert names == {"config.json", "model.safetensors", "state.json"}
+    fresh = tiny_masked_lm()
+    assert state.load_checkpoint(saved, fresh, make_optimizer(fresh, 1e-3), RECORD) == (3, True)
+    for p, q in zip(trained[0].parameters(), fresh.parameters(), strict=True):
+        assert torch.equal(p, q)
+    with pytest.raises(ValueError, match="was made with seed = 1"):
+        state.load_checkpoint(saved, *trained, RECORD | {"settings": {"seed": 2}})
+    state.finish_checkpoint(tmp_path)
+    state.finish_checkpoint(tmp_path / "without a run")
+
+
+def test_a_run_killed_while_it_finishes(trained, saved, tmp_path, monkeypatch):
+    """After each of the two steps the checkpoint is good, and finishing again ends it."""
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    for target, name, finished in ((state, "write_json", False), (Path, "unlink", True)):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(target, name, killed)
+            state.finish_checkpoint(tmp_path)
+        assert (saved / "optimizer.safetensors").exists()
+        assert state.load_checkpoint(saved, *trained, RECORD) == (3, finished)
+    state.finish_checkpoint(tmp_path)
+    assert not (saved / "optimizer.safetensors").exists()
+
+
+def test_moments_that_are_lost_are_no_finished_run(trained, saved):
+    (saved / "optimizer.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"optimizer\.safetensors"):
         state.load_checkpoint(saved, *trained, RECORD)
 
 

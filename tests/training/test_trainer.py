@@ -86,6 +86,19 @@ def test_a_run_that_is_done_stays_as_it_is(tmp_path):
     assert_equal(before, weights(again))
 
 
+def test_a_finished_run_trains_no_more(tmp_path):
+    """Also where it ended early, as fine-tuning does when nothing gets better."""
+    run = trainer(tmp_path)
+    run.run(until=4)
+    run.finish()
+    for done in (run, trainer(tmp_path)):
+        before = weights(done)
+        done.run()
+        assert done.finished and done.step == 4
+        assert_equal(before, weights(done))
+    assert not [*tmp_path.glob("checkpoints/*/optimizer.safetensors")]
+
+
 def test_other_settings_are_refused(tmp_path):
     trainer(tmp_path).run(until=2)
     with pytest.raises(ValueError, match=r"learning_rate = 0.001, and this run has 0.002"):
