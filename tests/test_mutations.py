@@ -87,6 +87,37 @@ MUTANTS = [
      "(folder / path.name).write_bytes(path.read_bytes()[:-1])", "tests/checkpoints/test_files.py"),
     ("checkpoints/files.py", "if abandoned:", "if True:", "tests/checkpoints/test_files.py"),
 ]  # fmt: skip
+# training: the recipe, sums over everything at once, what must not repeat
+MUTANTS += [
+    ("distillation/masking.py", "** -smoothing", "** smoothing",
+     "tests/distillation/test_masking.py"),
+    ("distillation/masking.py", "self._weights[special] = 0", "pass",
+     "tests/distillation/test_masking.py"),
+    ("distillation/losses.py", "return temperature**2 * terms", "return temperature * terms",
+     "tests/distillation/test_losses.py"),
+    ("distillation/losses.py", "log_p.exp() * (log_p - log_q)", "log_q.exp() * (log_q - log_p)",
+     "tests/distillation/test_losses.py"),
+    ("distillation/distiller.py", "masked if self.masked_only else tokens", "tokens",
+     "tests/distillation/test_distiller.py"),
+    ("distillation/distiller.py", 'values[batch["attention_mask"].bool()]', "values.flatten(0, 1)",
+     "tests/distillation/test_distiller.py"),
+    ("distillation/student.py", "enumerate(layers):", "enumerate(sorted(layers)):",
+     "tests/distillation/test_student.py"),
+    ("distillation/batches.py", "(self._seed, number)", "(self._seed, 0)",
+     "tests/distillation/test_batches.py"),
+    ("training/trainer.py", "(total * processes.world_size()).backward()", "total.backward()",
+     "tests/training/test_processes.py"),
+    ("training/trainer.py", "sums[name] / divisors[name]", "sums[name]",
+     "tests/training/test_trainer.py"),
+    ("training/trainer.py", "torch.manual_seed(step_seed(settings.seed, self.step, ",
+     "print((settings.seed, self.step, ", "tests/training/test_trainer.py"),
+    ("training/optimizer.py", 'p.dim() >= 2], "weight_decay"', 'p.dim() >= 1], "weight_decay"',
+     "tests/training/test_optimizer.py"),
+    ("training/head_objective.py", "float(weights[taught].sum())", "len(taught)",
+     "tests/training/test_head_objective.py"),
+    ("quantization.py", "& -128)", "& -1)", "tests/test_quantization.py"),
+    ("quantization.py", ".round().to(torch.int8)", ".to(torch.int8)", "tests/test_quantization.py"),
+]  # fmt: skip
 KERNELS = "kernels/minidistil_kernels"
 ATTENTION = "tests/kernels/test_attention.py"
 LAB = "tests/kernels/lab"
