@@ -32,6 +32,30 @@ def test_collecting_only_what_was_asked_for():
     assert torch.equal(again, last) and states == [] and attentions == []
 
 
+def test_weights_are_returned_only_where_asked_for():
+    block, hidden = TransformerBlock(CONFIG, 0).eval(), torch.randn(2, 4, 8)
+    assert block(hidden, EAGER)[1] is None
+    assert block(hidden, EAGER, need_weights=True)[1] is not None
+
+
+def test_checkpointing_is_off_until_asked_for():
+    stack = Transformer(CONFIG)
+    assert stack.gradient_checkpointing is False
+
+
+def test_checkpointing_below_frozen_embeddings():
+    """The first block's input wants no gradient; its weights still do."""
+    stack, hidden = Transformer(CONFIG).train(), torch.randn(2, 4, 8)
+    gradients = []
+    for checkpointing in (False, True):
+        stack.gradient_checkpointing = checkpointing
+        torch.manual_seed(0)  # dropout
+        last, _, _ = stack(hidden, EAGER, None, [None] * 3, None, 4, False, False)
+        gradients.append(torch.autograd.grad(last.square().sum(), [*stack.parameters()]))
+    for plain, recomputed in zip(*gradients, strict=True):
+        assert_close(recomputed, plain)
+
+
 def test_shapes_in_annotations_are_checked_while_tests_run():
     """Guards the test run itself: without the import hook, wrong shapes would pass in silence."""
     block = TransformerBlock(CONFIG, 0)

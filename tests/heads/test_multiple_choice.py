@@ -21,6 +21,16 @@ def test_each_choice_alone():
 
 
 @torch.no_grad()
+def test_embeddings_in_place_of_ids():
+    _, model = pair(CLS, "k16")
+    given = inputs(CLS)
+    embeds = model.get_input_embeddings()(given["input_ids"])
+    expected = model(**given).logits
+    given.pop("input_ids")
+    assert_close(model(**given, inputs_embeds=embeds).logits, expected)
+
+
+@torch.no_grad()
 def test_masks_and_positions_shared_by_all():
     _, model = pair(CLS, "k16")
     given = inputs(CLS)
