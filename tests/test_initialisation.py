@@ -31,6 +31,21 @@ def test_distribution(cls):
     assert (model.get_input_embeddings().weight[3] == 0).all()
 
 
+def test_whatever_stood_there_is_overwritten():
+    """A loaded model's new weights begin as memory that nobody has written."""
+    model = build("DistilBertForMaskedLM")
+    expected = {name: p.clone() for name, p in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.data.fill_(7)
+    torch.manual_seed(0)
+    model.distilbert.initialise()
+    model.initialise()
+    for name, parameter in model.named_parameters():
+        for moment in (torch.std, torch.mean):
+            actual, wanted = moment(parameter).item(), moment(expected[name]).item()
+            assert actual == pytest.approx(wanted, rel=0.1, abs=0.01), name
+
+
 def test_sinusoidal_positions_survive():
     model = build("DistilBertForMaskedLM", sinusoidal_pos_embds=True)
     assert torch.equal(model.get_position_embeddings().weight, sinusoidal_table(512, 64))

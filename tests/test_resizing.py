@@ -86,8 +86,10 @@ def test_sizes_of_tokens_that_make_no_sense(arguments, message):
 
 def test_the_padding_row_cannot_be_cut_off():
     _, model = pair("DistilBertModel", "k16", pad_token_id=30)
-    with pytest.raises(ValueError, match="20 tokens leave no row for pad_token_id=30"):
-        model.resize_token_embeddings(20)
+    for rows in (20, 30):  # 30 tokens are 0 to 29
+        with pytest.raises(ValueError, match=f"{rows} tokens leave no row for pad_token_id=30"):
+            model.resize_token_embeddings(rows)
+    assert model.resize_token_embeddings(31).num_embeddings == 31
 
 
 @pytest.mark.parametrize("cls", CLASSES)

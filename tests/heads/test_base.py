@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minidistil.heads.base import cross_entropy
-from tests.helpers.reference import CLASSES, pair
+from tests.helpers.reference import CLASSES, inputs, labels, pair
 
 
 def test_worked_example():
@@ -64,3 +64,14 @@ def test_losses_of_half_precision_are_summed_in_single(dtype):
     loss = cross_entropy(logits, labels)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, cross_entropy(logits.float(), labels))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls != "DistilBertModel"])
+def test_labels_add_a_loss_and_change_nothing_else(cls):
+    _, model = pair(cls, "k16")
+    given = inputs(cls)
+    without, judged = model(**given), model(**given, **labels(cls))
+    assert without.loss is None and judged.loss > 0
+    for name in set(without.keys()) - {"loss"}:
+        assert torch.equal(judged[name], without[name])
