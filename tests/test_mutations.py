@@ -121,6 +121,8 @@ MUTANTS += [
 KERNELS = "kernels/minidistil_kernels"
 ATTENTION = "tests/kernels/test_attention.py"
 LAB = "tests/kernels/lab"
+AUTOCAST = "tests/kernels/test_autograd.py::test_autocast_changes_no_gradient"
+LAYOUTS = "tests/kernels/test_memory_layouts.py::test_integers_and_masks_may_lie_anywhere_in_memory"
 # Each is found by one test: in the interpreter whole files would take minutes.
 MUTANTS += [
     # attention: off by one, wrong scale, accumulator not rescaled, wrong base, last tile dropped
@@ -165,6 +167,13 @@ MUTANTS += [
      f"{ATTENTION}::test_dropout_spares_the_weights_of_the_specification"),
     (f"{KERNELS}/philox.py", "high0 ^ c3 ^ key[1]", "high0 ^ c3 ^ key[0]",
      "tests/kernels/test_philox.py"),
+    (f"{KERNELS}/attention_forward.py", "(tl.load(seed_ptr) & 0xFFFFFFFF)", "tl.load(seed_ptr)",
+     f"{ATTENTION}::test_of_the_seed_32_bits_count"),
+    # ranges: a maximum that starts too high, a product in half precision
+    (f"{KERNELS}/attention_forward.py", "tl.constexpr(-3.0e38)", "tl.constexpr(-1.0e6)",
+     f"{ATTENTION}::test_scores_far_below_0"),
+    (f"{KERNELS}/attention_backward.py", "c.to(tl.float32) * dc.to(tl.float32)",
+     "(c * dc).to(tl.float32)", f"{ATTENTION}::test_large_values_in_half_precision"),
     # memory: wrong strides, past the end
     (f"{KERNELS}/attention_forward.py", "offs_kv, stride_vs", "offs_kv, stride_ks",
      f"{ATTENTION}::test_the_inputs_may_lie_anywhere_in_memory"),
@@ -200,12 +209,24 @@ MUTANTS += [
      "tests/kernels/test_add_layer_norm.py::test_rows_far_from_0"),
     (f"{KERNELS}/add_layer_norm.py", "xhat * (tl.sum(g * xhat, 0) / D)", "0.0",
      "tests/kernels/test_add_layer_norm.py::test_law[accurate]"),
+    (f"{KERNELS}/add_layer_norm.py", "dweight += dy * xhat", "dweight = dy * xhat",
+     "tests/kernels/test_add_layer_norm.py::test_more_rows_than_programs"),
     (f"{KERNELS}/linear_gelu.py", "0.5 * (1.0 + tl.erf(z * 0.7071067811865476))",
      "1.0 / (1.0 + tl.exp(-1.702 * z))", "tests/kernels/test_linear_gelu.py::test_worked_example"),
     (f"{KERNELS}/linear_gelu.py", "dy * (normal_cdf(z) + z * density)", "dy * normal_cdf(z)",
      "tests/kernels/test_linear_gelu.py::test_law[accurate]"),
+    (f"{KERNELS}/linear_gelu.py", "with torch.autocast(x.device.type, enabled=False):", "if True:",
+     f"{AUTOCAST}[linear_gelu]"),
     (f"{KERNELS}/embedding_layer_norm.py", "normalise_backward(xhat, rstd, weight * dy, D)",
      "weight * dy * rstd", "tests/kernels/test_embedding_layer_norm.py::test_law[accurate]"),
+    (f"{KERNELS}/embedding_layer_norm.py", "dbias += dy", "dbias = dy",
+     "tests/kernels/test_embedding_layer_norm.py::test_more_tokens_than_programs"),
+    (f"{KERNELS}/embedding_layer_norm.py", "else padding_idx % V", "else padding_idx",
+     "tests/kernels/test_embedding_layer_norm.py::test_padding_counted_from_the_end"),
+    (f"{KERNELS}/embedding_layer_norm.py",
+     "input_ids.contiguous(), position_ids.contiguous(), word, position, weight, bias, y",
+     "input_ids, position_ids.contiguous(), word, position, weight, bias, y",
+     f"{LAYOUTS}[embedding_layer_norm]"),
     (f"{KERNELS}/sum_rows_by_id.py", "(row != padding_idx) & ", "",
      "tests/kernels/test_embedding_layer_norm.py::test_law[padding_learns_nothing]"),
     (f"{KERNELS}/sum_rows_by_id.py", "acc += tl.sum", "acc = tl.sum",
@@ -216,14 +237,23 @@ MUTANTS += [
      "tests/kernels/test_cross_entropy.py::test_the_vocabulary_of_distilbert"),
     (f"{KERNELS}/cross_entropy.py", "(labels != ignore_index).sum()", "labels.numel()",
      "tests/kernels/test_cross_entropy.py::test_worked_example"),
+    (f"{KERNELS}/cross_entropy.py", "labels.contiguous(), losses", "labels, losses",
+     f"{LAYOUTS}[cross_entropy]"),
+    (f"{KERNELS}/cross_entropy.py", "(label >= 0) & (label < V)", "label < V",
+     "tests/kernels/test_cross_entropy.py::test_a_label_that_is_no_column_on_a_gpu"),
     (f"{KERNELS}/linear_cross_entropy.py", "(l * (m - m_row).exp())", "l",
      "tests/kernels/test_linear_cross_entropy.py::test_more_columns_than_a_slice"),
     (f"{KERNELS}/linear_cross_entropy.py", "offs_v = first + offs_chunk", "offs_v = offs_chunk",
      "tests/kernels/test_linear_cross_entropy.py::test_more_columns_than_a_slice"),
+    (f"{KERNELS}/linear_cross_entropy.py",
+     "with torch.autocast(hidden.device.type, enabled=False):", "if True:",
+     f"{AUTOCAST}[linear_cross_entropy]"),
     (f"{KERNELS}/distillation_loss.py", "temperature**2 / max", "temperature / max",
      "tests/kernels/test_distillation_loss.py::test_worked_example"),
     (f"{KERNELS}/distillation_loss.py", "* inverse_T * (q - p)", "* (q - p)",
      "tests/kernels/test_distillation_loss.py::test_law[accurate]"),
+    (f"{KERNELS}/distillation_loss.py", "tl.log(l_s / l_t)", "(tl.log(l_s) - tl.log(l_t))",
+     "tests/kernels/test_distillation_loss.py::test_a_student_close_to_its_teacher"),
     (f"{KERNELS}/cosine_loss.py", "(tl.load(b_ptr + row) * s - t)", "(s - t)",
      "tests/kernels/test_cosine_loss.py::test_law[accurate]"),
     # the lab: what would otherwise find faults, and count, in silence

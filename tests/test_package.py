@@ -30,7 +30,7 @@ TESTED_THROUGH = {
     "weights": "checkpoints/test_loading.py",
     "attention_forward": "kernels/test_attention.py",
     "attention_backward": "kernels/test_attention.py",
-    "attention_cases": "kernels/testing/test_attention.py",
+    **dict.fromkeys(("attention_cases", "attention_calls"), "kernels/testing/test_attention.py"),
     "sum_rows_by_id": "kernels/test_embedding_layer_norm.py",
     **dict.fromkeys(("events", "addresses"), "kernels/lab/test_hooks.py"),
     **dict.fromkeys(("cells", "arithmetic"), "kernels/lab/test_meter.py"),

@@ -121,18 +121,19 @@ def add_layer_norm(
         residual: Shape and dtype of `x`.
         weight: (D,), the scale.
         bias: (D,), the shift.
-        eps: Added to the variance.
+        eps: Added to the variance; 0 or more.
 
     Returns:
         (..., D) in the dtype of `x`; the sum, its statistics and the gradients of `weight` and
         `bias` accumulate in float32.
 
     Raises:
-        ValueError: A dtype, device, stride or shape the kernel does not serve, or D > `MAX_D`.
+        ValueError: A dtype, device, stride or shape the kernel does not serve, D > `MAX_D`, or
+            eps < 0.
     """
     op = "add_layer_norm"
     check_floats(op, x=x, residual=residual, weight=weight, bias=bias)
-    check_width(op, "x", x)
+    check_norm(op, "x", x, eps)
     check_shape(op, "residual", residual, x.shape)
     check_shape(op, "weight", weight, x.shape[-1:])
     check_shape(op, "bias", bias, x.shape[-1:])
@@ -140,17 +141,19 @@ def add_layer_norm(
     return _add_layer_norm(x, residual, weight, bias, eps)
 
 
-def check_width(op: str, name: str, x: Tensor) -> None:
-    """Check that one program can hold a row of `x`.
+def check_norm(op: str, name: str, x: Tensor, eps: float) -> None:
+    """Check that one program can hold a row of `x`, and that a variance plus `eps` has a root.
 
     Raises:
-        ValueError: No axis, or a last axis longer than `MAX_D`.
+        ValueError: No axis, a last axis longer than `MAX_D`, or an `eps` that is below 0 or NaN.
     """
     if x.ndim == 0 or x.shape[-1] > MAX_D:
         raise ValueError(
             f"{op}: {name} has shape {tuple(x.shape)}; rows have at most {MAX_D} elements, longer "
             "ones need torch.nn.functional.layer_norm"
         )
+    if not eps >= 0:
+        raise ValueError(f"{op}: eps is {eps}, expected 0 or more")
 
 
 @torch.library.custom_op("minidistil::add_layer_norm", mutates_args=())

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from minidistil_kernels.add_layer_norm import (
     PARTIALS,
-    check_width,
+    check_norm,
     normalise,
     normalise_backward,
     row_block,
@@ -119,7 +119,7 @@ def embedding_layer_norm(
         position: (M, D), likewise.
         weight: (D,), the scale of the LayerNorm.
         bias: (D,), its shift.
-        eps: Added to the variance.
+        eps: Added to the variance; 0 or more.
         padding_idx: This row of `word` is read but receives no gradient; below 0 it counts from
             the end, as in `torch.nn.Embedding`.
 
@@ -127,9 +127,9 @@ def embedding_layer_norm(
         (..., D) in the dtype of `word`; sums and statistics are float32.
 
     Raises:
-        ValueError: A dtype, device, stride or shape the kernel does not serve; on the CPU an id
-            that its table does not have. On a GPU, where a check would wait for all the work in
-            flight, such an id gives a row of NaN.
+        ValueError: A dtype, device, stride or shape the kernel does not serve, or eps < 0; on the
+            CPU an id that its table does not have. On a GPU, where a check would wait for all the
+            work in flight, such an id gives a row of NaN.
     """
     op = "embedding_layer_norm"
     check_floats(op, word=word, position=position, weight=weight, bias=bias)
@@ -142,7 +142,7 @@ def embedding_layer_norm(
             f"{op}: word has shape {tuple(word.shape)} and position {tuple(position.shape)}, "
             "expected (V, D) and (M, D)"
         )
-    check_width(op, "word", word)
+    check_norm(op, "word", word, eps)
     check_shape(op, "weight", weight, word.shape[1:])
     check_shape(op, "bias", bias, word.shape[1:])
     check_rows(op, word=word, position=position, weight=weight, bias=bias)

@@ -142,6 +142,8 @@ def _linear_gelu(x: Tensor, weight: Tensor, bias: Tensor, save_z: bool) -> tuple
     rows, (F, D) = as_rows(x), weight.shape
     tile = SINGLE_TILE if x.dtype == torch.float32 else HALF_TILE
     if y.numel():
+        _check_reach("x", rows, tile["BLOCK_R"])
+        _check_reach("weight", weight, tile["BLOCK_F"])
         tiles = triton.cdiv(len(rows), tile["BLOCK_R"]) * triton.cdiv(F, tile["BLOCK_F"])
         linear_gelu_forward_kernel[(tiles,)](
             rows, weight, bias, y, z, rows.stride(0), weight.stride(0), len(rows), F, D,
@@ -174,6 +176,20 @@ def _linear_gelu_backward(
     if needs[2]:
         dbias = dz.sum_to_size(dz.shape[-1])
     return dx, dweight, dbias
+
+
+def _check_reach(name: str, rows: Tensor, block: int) -> None:
+    """Check that the kernel's 32-bit offsets reach from the first row of a tile to its last.
+
+    Raises:
+        ValueError: The rows of one tile span more; names the stride.
+    """
+    in_tile = min(len(rows), block)
+    if in_tile * rows.stride(0) >= 2**31:
+        raise ValueError(
+            f"linear_gelu: {in_tile} rows of {name} of stride {rows.stride(0)} span 2^31 elements "
+            f"or more; pass {name}.contiguous()"
+        )
 
 
 def _outputs(x: Tensor, weight: Tensor, save_z: bool) -> tuple[Tensor, Tensor]:

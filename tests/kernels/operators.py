@@ -1,8 +1,48 @@
-"""What a kernel must be for PyTorch: operators that compile, export and pass its own checks."""
+"""What a kernel must be for PyTorch: operators that compile, export and pass its own checks.
+
+And every operation with small inputs, for tests that hold of all.
+"""
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+import minidistil_kernels as ours
+from minidistil_kernels.testing import (
+    add_layer_norm,
+    cosine_loss,
+    cross_entropy,
+    distillation_loss,
+    drawing,
+    embedding_layer_norm,
+    linear_gelu,
+    softmax,
+)
+
+HEADS = {name: drawing.normal(i, (1, 1, 5, 16)) for i, name in enumerate(["query", "key", "value"])}
+# (function, inputs, what is differentiated once, what twice)
+OPERATIONS = {
+    "softmax": (ours.softmax, softmax.Case().inputs(), "x", "x"),
+    "attention": (ours.attention, HEADS, "query", "value"),
+    "add_layer_norm": (ours.add_layer_norm, add_layer_norm.Case().inputs(), "x", "weight"),
+    "linear_gelu": (ours.linear_gelu, linear_gelu.Case(5, 16, 4).inputs(), "x", "weight"),
+    "embedding_layer_norm": (
+        ours.embedding_layer_norm, embedding_layer_norm.Case().inputs(), "word", "weight"
+    ),
+    "cross_entropy": (ours.cross_entropy, cross_entropy.Case().inputs(), "logits", "logits"),
+    "linear_cross_entropy": (
+        ours.linear_cross_entropy, cross_entropy.LinearCase().inputs(), "hidden", "weight"
+    ),
+    "distillation_loss": (
+        ours.distillation_loss, distillation_loss.Case().inputs(), "student", "student"
+    ),
+    "cosine_loss": (ours.cosine_loss, cosine_loss.Case().inputs(), "student", "student"),
+}  # fmt: skip
+
+
+def first(result):
+    """The output of an operation that is differentiated."""
+    return result[0] if isinstance(result, tuple) else result
 
 
 class Recorder(TorchDispatchMode):
@@ -28,10 +68,9 @@ def assert_integrates(function, inputs):
     assert leaves, "nothing to differentiate proves little"
 
     def projected(**inputs):
-        result = function(**inputs)
-        first = result[0] if isinstance(result, tuple) else result
-        weights = torch.linspace(0.5, 1.5, max(first.numel(), 1), device=first.device)
-        return (first * weights.view(first.shape)).sum()
+        y = first(function(**inputs))
+        weights = torch.linspace(0.5, 1.5, max(y.numel(), 1), device=y.device)
+        return (y * weights.view(y.shape)).sum()
 
     with Recorder() as forward:
         expected = projected(**inputs)

@@ -1,11 +1,15 @@
 """The add + LayerNorm kernel: its laws, its traffic, its errors."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
 from minidistil_kernels import add_layer_norm, reference
+from minidistil_kernels.add_layer_norm import MAX_D
 from minidistil_kernels.testing import add_layer_norm as laws
 from minidistil_kernels.testing import drawing
+from minidistil_kernels.testing.accuracy import assert_accurate, measure
 from tests.kernels.operators import assert_integrates
 
 
@@ -40,6 +44,14 @@ def test_rows_far_from_0(mean):
     torch.testing.assert_close(gradient, exact_gradient.float(), atol=2e-6, rtol=0)
 
 
+def test_more_rows_than_programs(monkeypatch):
+    """Two programs of the backward sum three rows and two, as 256 do of more than 256."""
+    monkeypatch.setattr(import_module("minidistil_kernels.add_layer_norm"), "PARTIALS", 2)
+    inputs = laws.Case(5, 8).inputs()
+    twin = reference.add_layer_norm
+    assert_accurate(measure(add_layer_norm, twin, twin, inputs, laws.DIFFERENTIABLE))
+
+
 def test_operator():
     inputs = laws.Case(3, 20).inputs()
     for name in laws.DIFFERENTIABLE:
@@ -63,7 +75,13 @@ def test_nothing_to_do(shape):
         ({"residual": torch.zeros(2, 4, dtype=torch.float16)}, "residual is torch.float16"),
         ({"residual": torch.zeros(3, 4)}, r"residual has shape \(3, 4\)"),
         ({"weight": torch.zeros(5)}, r"weight has shape \(5,\)"),
-        ({"x": torch.zeros(4, 2).T}, "stride 2, not 1"),
+        ({"x": torch.zeros(2, MAX_D + 1)}, "at most 8192 elements"),
+        ({"x": torch.zeros(4, 2).T}, "last axis of x has stride 2, not 1"),
+        ({"residual": torch.zeros(4, 2).T}, "last axis of residual has stride 2"),
+        ({"weight": torch.zeros(8)[::2]}, "last axis of weight has stride 2"),
+        ({"bias": torch.zeros(8)[::2]}, "last axis of bias has stride 2"),
+        ({"eps": -1e-12}, "eps is -1e-12, expected 0 or more"),
+        ({"eps": float("nan")}, "eps is nan"),
         ({"bias": torch.zeros(4, device="meta")}, "bias is on meta"),
     ],
 )

@@ -119,6 +119,24 @@ def test_scores_that_all_overflow():
     assert reference.attention(query, -query, query).isnan().all()
 
 
+def test_scores_far_below_0():
+    """All of -1.6e7: only the differences count, so that all three keys weigh the same."""
+    query = torch.full((1, 1, 3, 16), 1e3, device=drawing.DEVICE)
+    value = drawing.normal(0, (1, 1, 3, 16))
+    context = attention(query, -query, value, scale=1.0)
+    torch.testing.assert_close(context, value.mean(2, keepdim=True).expand_as(value))
+
+
+def test_large_values_in_half_precision():
+    """300 * 300 * 40 passes 65,504, the largest float16, in the sum over dC * C that dQ needs."""
+    inputs = batch("padded", dtype=torch.float16)
+    inputs["value"] += 300
+    inputs |= {name: inputs[name].requires_grad_() for name in QKV}
+    context = attention(**inputs)
+    upstream = torch.full_like(context, 300.0)
+    assert torch.autograd.grad(context, inputs["query"], upstream)[0].isfinite().all()
+
+
 def dropped(fn, form, seed):
     """Where `fn` drops a weight: with the identity as value the context *is* the weights."""
     inputs = batch(form)
@@ -145,6 +163,14 @@ def test_the_seed_is_a_number_or_a_tensor():
     assert torch.equal(attention(**inputs, dropout_p=0.4, seed=as_tensor), as_number)
     assert not torch.equal(attention(**inputs, dropout_p=0.4, seed=6), as_number)
     assert torch.equal(attention(**inputs, dropout_p=0.0, seed=5), attention(**inputs))
+
+
+@pytest.mark.parametrize("seed", [2**32 + 5, -1])
+def test_of_the_seed_32_bits_count(seed):
+    """The others, those of a negative one too, do not reach the number of the head beside them."""
+    seeds = torch.tensor([seed], device=drawing.DEVICE)
+    ours = dropped(attention, "padded", seeds)
+    assert torch.equal(ours, dropped(reference.attention, "padded", seeds))
 
 
 def test_everything_dropped():

@@ -47,6 +47,7 @@ def ends(*numbers, dtype=torch.int32):
         ({"scale": 0.0}, "scale is 0.0, expected more than 0"),
         ({"scale": -0.5}, "negate query"),
         ({"scale": math.nan}, "scale is nan"),
+        ({"scale": math.inf}, "scale is inf"),
         ({"dropout_p": 1.5}, "dropout_p is 1.5, expected 0 to 1"),
         ({"dropout_p": -0.1}, "dropout_p is -0.1"),
         ({"dropout_p": math.nan}, "dropout_p is nan"),

@@ -1,48 +1,19 @@
-"""What no kernel can differentiate is an error, never a derivative with terms missing."""
+"""What no kernel can differentiate is an error, never a derivative with terms missing.
+
+And what a first derivative must not depend on.
+"""
 
 import pytest
 import torch
 from torch.autograd import forward_ad
 
 import minidistil_kernels as ours
-from minidistil_kernels.testing import (
-    add_layer_norm,
-    cosine_loss,
-    cross_entropy,
-    distillation_loss,
-    drawing,
-    embedding_layer_norm,
-    linear_gelu,
-    softmax,
-)
-
-HEADS = {name: drawing.normal(i, (1, 1, 5, 16)) for i, name in enumerate(["query", "key", "value"])}
-# (function, inputs, what is differentiated once, what twice)
-OPERATIONS = {
-    "softmax": (ours.softmax, softmax.Case().inputs(), "x", "x"),
-    "attention": (ours.attention, HEADS, "query", "value"),
-    "add_layer_norm": (ours.add_layer_norm, add_layer_norm.Case().inputs(), "x", "weight"),
-    "linear_gelu": (ours.linear_gelu, linear_gelu.Case(5, 16, 4).inputs(), "x", "weight"),
-    "embedding_layer_norm": (
-        ours.embedding_layer_norm, embedding_layer_norm.Case().inputs(), "word", "weight"
-    ),
-    "cross_entropy": (ours.cross_entropy, cross_entropy.Case().inputs(), "logits", "logits"),
-    "linear_cross_entropy": (
-        ours.linear_cross_entropy, cross_entropy.LinearCase().inputs(), "hidden", "weight"
-    ),
-    "distillation_loss": (
-        ours.distillation_loss, distillation_loss.Case().inputs(), "student", "student"
-    ),
-    "cosine_loss": (ours.cosine_loss, cosine_loss.Case().inputs(), "student", "student"),
-}  # fmt: skip
+from minidistil_kernels.testing import drawing
+from tests.kernels.operators import OPERATIONS, first
 
 
 def test_every_operation_is_here():
     assert OPERATIONS.keys() == set(ours.__all__)
-
-
-def first(result):
-    return result[0] if isinstance(result, tuple) else result
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -69,3 +40,16 @@ def test_no_forward_mode(name):
     with forward_ad.dual_level(), pytest.raises(ValueError, match=message):
         function(**inputs | {once: forward_ad.make_dual(x, x)})
     assert first(function(**inputs)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_autocast_changes_no_gradient(name):
+    """The dtype of the inputs counts, where the backward multiplies matrices by PyTorch too."""
+    function, inputs, once, _ = OPERATIONS[name]
+    leaf = inputs[once].detach().requires_grad_()
+    y = first(function(**inputs | {once: leaf}))
+    upstream = drawing.normal(7, y.shape)
+    (expected,) = torch.autograd.grad(y, leaf, upstream, retain_graph=True)
+    with torch.autocast(y.device.type, torch.bfloat16):
+        (actual,) = torch.autograd.grad(y, leaf, upstream)
+    assert torch.equal(actual, expected)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from minidistil_kernels import cosine_loss
+from minidistil_kernels.cosine_loss import MAX_D
 from minidistil_kernels.testing import cosine_loss as laws
 from tests.kernels.operators import assert_integrates
 
@@ -50,6 +51,10 @@ def test_nothing_to_do():
     [
         ({"student": torch.zeros(2, 4, dtype=torch.float64)}, "student is torch.float64"),
         ({"teacher": torch.zeros(2, 5)}, r"teacher has shape \(2, 5\)"),
+        ({"student": torch.zeros(4, 2).T}, "last axis of student has stride 2, not 1"),
+        ({"teacher": torch.zeros(4, 2).T}, "last axis of teacher has stride 2"),
+        (dict.fromkeys(["student", "teacher"], torch.zeros(2, MAX_D + 1)), "1 to 16384 elements"),
+        (dict.fromkeys(["student", "teacher"], torch.zeros(2, 0)), "1 to 16384 elements"),
         ({"mask": torch.ones(2)}, "mask is torch.float32"),
         ({"mask": torch.ones(3, dtype=torch.bool)}, r"mask has shape \(3,\)"),
     ],

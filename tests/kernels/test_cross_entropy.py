@@ -46,12 +46,21 @@ def test_operator():
         ({"labels": torch.tensor([0, 4])}, "4"),
         ({"labels": torch.tensor([0, -1])}, "-1"),
         ({"logits": torch.zeros(4, 2).T}, "stride 2, not 1"),
+        ({"logits": torch.zeros(2, 0)}, r"logits has shape \(2, 0\), expected \(N, V\), V > 0"),
+        ({"logits": torch.zeros(2, 3, 4)}, r"logits has shape \(2, 3, 4\)"),
     ],
 )
 def test_errors(change, message):
     inputs = {"logits": torch.zeros(2, 4), "labels": torch.zeros(2, dtype=torch.int64)}
     with pytest.raises(ValueError, match=message):
         cross_entropy(**inputs | change)
+
+
+@pytest.mark.parametrize("label", [-5, 7])
+def test_a_label_that_is_no_column_on_a_gpu(label):
+    """The operator, which looks at no label, gives it probability 0."""
+    losses = torch.ops.minidistil.cross_entropy(torch.zeros(2, 7), torch.tensor([3, label]), -100)
+    torch.testing.assert_close(losses[0], torch.tensor([math.log(7), math.inf]))
 
 
 def test_the_lowest_logits():

@@ -37,6 +37,17 @@ def test_the_vocabulary_of_distilbert():
     assert_accurate(measure(distillation_loss, twin, twin, inputs, ["student"]))
 
 
+def test_a_student_close_to_its_teacher():
+    """Uniform over 8,193 classes and 8,192 of them: KL = ln(8193/8192) = 1.2e-4.
+
+    As a difference of logarithms, each about 9, it would be off by 1e-6.
+    """
+    student, teacher = torch.zeros(2, 1, 8193).unbind()
+    teacher[:, -1] = -torch.inf
+    _, ce, _ = distillation_loss(student, teacher, temperature=1.0)
+    torch.testing.assert_close(ce, torch.tensor(math.log1p(1 / 8192)), atol=1e-7, rtol=0)
+
+
 @pytest.mark.parametrize("hides", [["teacher"], ["student", "teacher"]])
 def test_where_the_teacher_has_probability_0(hides):
     """Logits of -inf: as the specification, forward and backward."""
@@ -69,7 +80,10 @@ def test_nothing_to_do():
         ({"teacher": torch.zeros(2, 5)}, r"teacher has shape \(2, 5\)"),
         ({"labels": torch.zeros(3, dtype=torch.int64)}, r"labels has shape \(3,\)"),
         ({"labels": torch.tensor([0, 4])}, "4"),
-        ({"temperature": 0.0}, "temperature"),
+        ({"student": torch.zeros(4, 2).T}, "last axis of student has stride 2, not 1"),
+        ({"teacher": torch.zeros(4, 2).T}, "last axis of teacher has stride 2"),
+        ({"temperature": 0.0}, "temperature is 0.0, expected more than 0"),
+        ({"temperature": math.inf}, "temperature is inf"),
     ],
 )
 def test_errors(change, message):

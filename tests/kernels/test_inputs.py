@@ -1,5 +1,7 @@
 """What every kernel demands of its inputs: each check, and what it says."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -151,3 +153,18 @@ def test_as_rows_copies_nothing_it_need_not():
     assert inputs.as_rows(x).stride() == (9, 1)
     apart = x.transpose(0, 1)  # no common stride: a copy
     assert torch.equal(inputs.as_rows(apart), apart.reshape(-1, 5))
+
+
+def test_an_operator_runs_on_the_device_of_its_first_input(monkeypatch):
+    """Triton launches on the current GPU, which need not be that of the tensors."""
+    current = []
+
+    @contextmanager
+    def device_of(x):
+        current.append(x)
+        yield
+        current.clear()
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    during = inputs.on_device_of_first(lambda x, y: list(current))(X, X + 1)
+    assert len(during) == 1 and during[0] is X and not current

@@ -1,5 +1,7 @@
 """Projection + cross-entropy without the logits: its laws, its memory, its errors."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -24,6 +26,22 @@ def test_more_columns_than_a_slice():
     assert_accurate(measure(linear_cross_entropy, twin, twin, inputs, names))
 
 
+def test_sums_over_chunks_are_float32(monkeypatch):
+    """1,024 equal columns in 8 chunks, their weights such that dhidden is 63.5 + 7 / 128.
+
+    Half precision has steps of 1/32 there: added to it one by one, the seven would be lost.
+    """
+    module = import_module("minidistil_kernels.linear_cross_entropy")
+    monkeypatch.setattr(module, "CHUNK_V", 128)
+    hidden = torch.zeros(1, 16, dtype=torch.float16, requires_grad=True)
+    weight = torch.full((1024, 16), 1 / 16, dtype=torch.float16)
+    weight[:128] = 512
+    weight[0] = 0  # the label's
+    loss = linear_cross_entropy(hidden, weight, torch.zeros_like(weight[:, 0]), torch.tensor([0]))
+    loss.backward()
+    assert (hidden.grad == 63.5625).all()
+
+
 def test_operator():
     inputs = laws.LinearCase().inputs()
     for name in ("hidden", "weight", "bias"):
@@ -39,6 +57,9 @@ def test_operator():
         ({"bias": torch.zeros(4)}, r"bias has shape \(4,\)"),
         ({"labels": torch.zeros(3, dtype=torch.int64)}, r"labels has shape \(3,\)"),
         ({"labels": torch.tensor([0, 5])}, "5"),
+        ({"hidden": torch.zeros(4, 2).T}, "last axis of hidden has stride 2, not 1"),
+        ({"weight": torch.zeros(4, 5).T}, "last axis of weight has stride 5"),
+        ({"bias": torch.zeros(10)[::2]}, "last axis of bias has stride 2"),
     ],
 )
 def test_errors(change, message):

@@ -1,10 +1,12 @@
 """The linear + GELU kernel: its laws, its errors."""
 
+import numpy as np
 import pytest
 import torch
 
 from minidistil_kernels import linear_gelu
 from minidistil_kernels.testing import linear_gelu as laws
+from tests.helpers.kernels import interpreted
 from tests.kernels.operators import assert_integrates
 
 
@@ -48,6 +50,18 @@ def test_errors(change, message):
     inputs = {"x": torch.zeros(2, 4), "weight": torch.zeros(3, 4), "bias": torch.zeros(3)}
     with pytest.raises(ValueError, match=message):
         linear_gelu(**inputs | change)
+
+
+@interpreted
+@pytest.mark.parametrize("name", ["x", "weight"])
+def test_rows_too_far_apart(name):
+    """Two rows 2^30 elements apart; memory they need none, as they are refused unread."""
+    far = np.lib.stride_tricks.as_strided(np.zeros(4, np.float32), (2, 4), (2**32, 4))
+    inputs = {"x": torch.zeros(2, 4), "weight": torch.zeros(2, 4), "bias": torch.zeros(2)}
+    inputs[name] = torch.from_numpy(far)
+    message = rf"2 rows of {name} of stride 1073741824 span.*pass {name}\.contiguous\(\)"
+    with pytest.raises(ValueError, match=message):
+        linear_gelu(**inputs)
 
 
 @pytest.mark.parametrize("wanted", ["x", "weight", "bias"])

@@ -5,6 +5,7 @@ import torch
 
 from minidistil_kernels import softmax
 from minidistil_kernels.lab import meter
+from minidistil_kernels.softmax import MAX_N
 from minidistil_kernels.testing import softmax as laws
 from tests.helpers.kernels import interpreted
 from tests.kernels.operators import assert_integrates
@@ -64,6 +65,10 @@ def test_mask_of_fewer_axes():
     torch.testing.assert_close(softmax(x, mask)[..., [1, 4]], torch.zeros(2, 3, 4, 2))
 
 
+def test_the_longest_row():
+    assert (softmax(torch.zeros(1, MAX_N)) == 1 / MAX_N).all()
+
+
 @pytest.mark.parametrize(
     ("x", "mask", "message"),
     [
@@ -71,7 +76,7 @@ def test_mask_of_fewer_axes():
         (torch.zeros(2, 3, dtype=torch.int64), None, "x is torch.int64"),
         (torch.zeros(3, 2).T, None, r"stride 2, not 1; pass x.contiguous\(\)"),
         (torch.zeros(()), None, r"shape \(\)"),
-        (torch.zeros(1, 16385), None, "at most 16384 elements"),
+        (torch.zeros(1, MAX_N + 1), None, "at most 16384 elements"),
         (torch.zeros(2, 3), torch.ones(2, 3), "mask is torch.float32"),
         (torch.zeros(2, 3), torch.ones(4, 3, dtype=torch.bool), r"\(4, 3\) does not broadcast"),
         (torch.zeros(2, 3, device="meta"), torch.ones(3, dtype=torch.bool), "x on meta"),

@@ -1,8 +1,8 @@
 """How far a result is from the exact one, and how far it may be.
 
-The exact result is the reference in float64 on the same (already rounded) inputs. PyTorch's own
-result in the dtype under test says what that dtype can achieve. The rule, for outputs and for
-gradients, with r the exact result:
+The exact result is the reference in float64 on the same (already rounded) inputs. Plain PyTorch's
+result in the dtype under test, of SDPA for attention and of the reference for all else, says what
+that dtype can achieve. The rule, for outputs and for gradients, with r the exact result:
 
     max|y - r|  <=  2 * max|y_torch - r|  +  FLOOR[dtype] * max|r|
 
@@ -82,6 +82,17 @@ def upstream_of(output: Tensor, layout: Layout = "dense") -> Tensor:
     return values.expand(output.shape)
 
 
+def begin(
+    fn: Callable[..., Any], inputs: Mapping[str, Any], differentiable: Sequence[str]
+) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+    """Call `fn(**inputs)`, still to be differentiated: its outputs, and the leaves."""
+    leaves = {
+        name: value.detach().requires_grad_() if name in differentiable else value
+        for name, value in inputs.items()
+    }
+    return outputs_of(fn(**leaves)), [leaves[name] for name in differentiable]
+
+
 def run(
     fn: Callable[..., Any],
     inputs: Mapping[str, Any],
@@ -99,12 +110,7 @@ def run(
     Returns:
         (outputs by index, gradients by input name).
     """
-    leaves = {
-        name: value.detach().requires_grad_() if name in differentiable else value
-        for name, value in inputs.items()
-    }
-    outputs = outputs_of(fn(**leaves))
-    wanted = [leaves[name] for name in differentiable]
+    outputs, wanted = begin(fn, inputs, differentiable)
     gradients: Sequence[Tensor] = []
     if wanted:
         gradients = differentiate(outputs[0], wanted, upstream_of(outputs[0], layout))
@@ -120,7 +126,7 @@ def measure(
     differentiable: Sequence[str] = (),
     layout: Layout = "dense",
 ) -> list[Errors]:
-    """The errors of `fn` and of PyTorch's own `peer` against `reference` in float64."""
+    """The errors of `fn`, and of `peer` in the same dtype, against `reference` in float64."""
     dtype = next(v.dtype for v in inputs.values() if torch.is_tensor(v) and v.is_floating_point())
     wide = {
         name: value.double() if torch.is_tensor(value) and value.is_floating_point() else value

@@ -1,8 +1,9 @@
 """The laws of attention, in the form in which the model calls it: `attention_form.padded`.
 
-Not here: what it is tried on (`attention_cases.py`), how it is called (`attention_form.py`),
-dropout (`attention_dropout.py`), the packed form (`attention_packed.py`), how laws are tried
-(`report.py`), the rule of errors (`accuracy.py`).
+Not here: what it is tried on (`attention_cases.py`), how it is called (`attention_form.py`), its
+memory and what its calls owe each other (`attention_calls.py`), dropout (`attention_dropout.py`),
+the packed form (`attention_packed.py`), how laws are tried (`report.py`), the rule of errors
+(`accuracy.py`).
 """
 
 from dataclasses import replace
@@ -14,13 +15,13 @@ from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import (
     FLOOR,
     Errors,
-    Layout,
     assert_accurate,
     differentiate,
     measure,
     run,
     upstream_of,
 )
+from minidistil_kernels.testing.attention_calls import CALL_LAWS
 from minidistil_kernels.testing.attention_cases import (
     CASES,
     HARD,
@@ -33,12 +34,7 @@ from minidistil_kernels.testing.attention_dropout import DROPOUT_LAWS
 from minidistil_kernels.testing.attention_form import QKV, Packed, Padded, call, context_of, pair_of
 from minidistil_kernels.testing.attention_packed import PACKED_LAWS
 from minidistil_kernels.testing.attention_packed_dropout import PACKED_DROPOUT_LAWS
-from minidistil_kernels.testing.common import (
-    assert_any_upstream,
-    assert_inputs_stay,
-    assert_repeatable,
-    assert_same_form,
-)
+from minidistil_kernels.testing.common import assert_same_form
 from minidistil_kernels.testing.report import Law, Report, try_laws
 
 
@@ -75,20 +71,16 @@ def weights_or_refusal(fn: Padded, case: Case) -> None:
     assert_accurate(measure(lambda **_: weights, exact, exact, rest))
 
 
-def inputs_stay(fn: Padded, case: Case) -> None:
-    """Leaves its inputs as they are, forward and backward."""
-    assert_inputs_stay(context_of(fn), case.inputs(), QKV)
-
-
 def empty_query(fn: Padded, case: Case) -> None:
-    """A query with no keys gets a context of 0 and sends back gradients of 0."""
+    """A query with no keys gets a context and gradients of 0, with dropout and without."""
     inputs = replace(case, mask="one row empty").inputs()
     leaves = [inputs[name].requires_grad_() for name in QKV]
-    context = context_of(fn)(**inputs)
-    assert (context[0] == 0).all(), "the context of a query with no keys is not 0"
-    gradients = differentiate(context, leaves, upstream_of(context))
-    for name, gradient in zip(QKV, gradients, strict=True):
-        assert (gradient[0] == 0).all(), f"the gradient of {name} is not 0 where no key counts"
+    for dropout_p in (0.0, 0.5):
+        context = context_of(fn)(**inputs, dropout_p=dropout_p)
+        assert (context[0] == 0).all(), "the context of a query with no keys is not 0"
+        gradients = differentiate(context, leaves, upstream_of(context))
+        for name, gradient in zip(QKV, gradients, strict=True):
+            assert (gradient[0] == 0).all(), f"the gradient of {name} is not 0 where no key counts"
 
 
 def blind_to_masked(fn: Padded, case: Case) -> None:
@@ -180,31 +172,6 @@ def nan_stays(fn: Padded, case: Case) -> None:
         assert context[0, 0, -1].isnan().all(), "NaN in a query was lost"
 
 
-def any_stride(fn: Padded, case: Case) -> None:
-    """The axes may lie in memory in any order, with gaps, as long as the last has stride 1."""
-    inputs = case.inputs()
-    # No two alike, so that the strides of one do not serve for another. The model has all three as
-    # the query here: (B, S, H, K) in memory.
-    inputs["query"] = drawing.strided(inputs["query"].transpose(1, 2)).transpose(1, 2)
-    inputs["key"] = drawing.strided(inputs["key"])
-    inputs["value"] = inputs["value"].transpose(1, 2).contiguous().transpose(1, 2)
-    assert_accurate(measure(context_of(fn), exact, sdpa, inputs, QKV))
-
-
-def any_upstream(fn: Padded, case: Case) -> None:
-    """The gradient of the context may lie in any order, with gaps, or be expanded."""
-
-    def errors(layout: Layout) -> list[Errors]:
-        return measure(context_of(fn), exact, sdpa, case.inputs(), QKV, layout)
-
-    assert_any_upstream(errors)
-
-
-def repeatable(fn: Padded, case: Case) -> None:
-    """The same call gives the same bits, forward and backward."""
-    assert_repeatable(context_of(fn), case.inputs(), QKV)
-
-
 def _double(inputs: dict[str, Any]) -> dict[str, Any]:
     return {k: v.double() if k in QKV else v for k, v in inputs.items()}
 
@@ -213,7 +180,6 @@ CHECKS = (
     close_to_sdpa,
     same_form,
     weights_or_refusal,
-    inputs_stay,
     empty_query,
     blind_to_masked,
     within_values,
@@ -222,14 +188,12 @@ CHECKS = (
     independent,
     extreme,
     nan_stays,
-    any_stride,
-    any_upstream,
-    repeatable,
 )
 LAWS = [
     # One comparison with all hard cases is enough.
     Law(close_to_eager, CASES, HARD),
     *(Law(check, CASES, HARD_ENOUGH) for check in CHECKS),
+    *CALL_LAWS,
     *DROPOUT_LAWS,
 ]
 

@@ -14,6 +14,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from minidistil_kernels import reference
 from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import FLOOR, assert_accurate, measure
 from minidistil_kernels.testing.attention_form import QKV, Padded, call, context_of, pair_of
@@ -37,9 +38,11 @@ class Case:
     def inputs(self) -> dict[str, Any]:
         """The arguments of `padded`."""
         shape = (self.batch, self.heads, self.length, self.width)
-        return {
-            name: drawing.normal(self.seed + i, shape, self.dtype) for i, name in enumerate(QKV)
-        } | {"mask": self.key_mask(), "scale": self.scale, "dropout_p": self.dropout_p}
+        return (
+            {name: drawing.normal(self.seed + i, shape, self.dtype) for i, name in enumerate(QKV)}
+            | {"mask": self.key_mask(), "dropout_p": self.dropout_p}
+            | drawing.options(reference.attention, scale=self.scale)
+        )
 
     def key_mask(self) -> Tensor | None:
         """Which keys count, (B, 1, 1, S); the first always does."""

@@ -4,7 +4,7 @@ Not here: the padded form (`attention.py`), how both are called (`attention_form
 (`attention_packed_dropout.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -16,12 +16,15 @@ from minidistil_kernels import reference
 from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import Errors, Layout, assert_accurate, measure, outputs_of
 from minidistil_kernels.testing.attention_form import QKV, Packed
-from minidistil_kernels.testing.common import (
+from minidistil_kernels.testing.calls import (
+    assert_alone,
     assert_any_upstream,
+    assert_backward_twice,
     assert_inputs_stay,
     assert_repeatable,
-    assert_same_form,
+    assert_side_by_side,
 )
+from minidistil_kernels.testing.common import assert_same_form
 from minidistil_kernels.testing.report import Law
 
 
@@ -40,13 +43,14 @@ class Case:
         """The arguments of `packed`."""
         shape = (sum(self.lengths), self.heads, self.width)
         ends = [0, *accumulate(self.lengths)]
-        return {
-            name: drawing.normal(self.seed + i, shape, self.dtype) for i, name in enumerate(QKV)
-        } | {
-            "cu_seqlens": torch.tensor(ends, dtype=torch.int32, device=drawing.DEVICE),
-            "max_seqlen": max(self.lengths),
-            "scale": self.scale,
-        }
+        return (
+            {name: drawing.normal(self.seed + i, shape, self.dtype) for i, name in enumerate(QKV)}
+            | {
+                "cu_seqlens": torch.tensor(ends, dtype=torch.int32, device=drawing.DEVICE),
+                "max_seqlen": max(self.lengths),
+            }
+            | drawing.options(reference.attention, scale=self.scale)
+        )
 
 
 LENGTHS = st.integers(0, 20) | st.sampled_from([1, 64, 65])
@@ -58,6 +62,10 @@ CASES = st.builds(
     dtype=drawing.DTYPES,
     scale=st.sampled_from([None, 0.1]),
     seed=drawing.SEEDS,
+)
+# For laws about what calls owe each other.
+SHORT = CASES.map(
+    lambda case: replace(case, lengths=tuple(min(n, 20) for n in case.lengths[:2]), heads=1)
 )
 # Those of `attention_cases.py`, and texts of no token at both ends and between.
 HARD = (
@@ -108,12 +116,13 @@ def longest_is_a_bound(fn: Packed, case: Case) -> None:
 
 
 def any_stride(fn: Packed, case: Case) -> None:
-    """Packed tokens and heads may lie in memory in any order, with gaps; the last has stride 1."""
+    """Packed tokens and heads may lie in memory in any order, with gaps; only K has stride 1."""
     inputs = case.inputs()
     # No two alike, so that the strides of one do not serve for another.
     inputs["query"] = drawing.strided(inputs["query"].transpose(0, 1)).transpose(0, 1)
     inputs["key"] = drawing.strided(inputs["key"])
     inputs["value"] = inputs["value"].transpose(0, 1).contiguous().transpose(0, 1)
+    inputs |= drawing.gaps(inputs)
     assert_accurate(measure(fn, exact, exact, inputs, QKV))
 
 
@@ -131,6 +140,22 @@ def repeatable(fn: Packed, case: Case) -> None:
     assert_repeatable(fn, case.inputs(), QKV)
 
 
+def side_by_side(fn: Packed, case: Case) -> None:
+    """A packed call stands, and its gradient, whatever is called in between."""
+    others = replace(case, seed=case.seed + 100).inputs()
+    assert_side_by_side(fn, case.inputs(), others, QKV)
+
+
+def backward_twice(fn: Packed, case: Case) -> None:
+    """A second backward of one packed call gives the same bits."""
+    assert_backward_twice(fn, case.inputs(), QKV)
+
+
+def alone(fn: Packed, case: Case) -> None:
+    """The gradient of one packed input is the same where no other gets one."""
+    assert_alone(fn, case.inputs(), QKV)
+
+
 PACKED_LAWS = [
     Law(accurate, CASES, HARD),
     *(
@@ -145,4 +170,5 @@ PACKED_LAWS = [
             repeatable,
         )
     ),
+    *(Law(check, SHORT) for check in (side_by_side, backward_twice, alone)),
 ]

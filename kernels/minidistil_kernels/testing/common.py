@@ -1,25 +1,30 @@
 """Laws that every operation with a twin in `reference.py` obeys, and the check that tries them.
 
-Not here: what is particular to one operation (its own file) and attention, which the model calls
-in a form of its own (`attention.py`).
+Not here: what is particular to one operation (its own file), what calls owe each other
+(`calls.py`), and attention, which the model calls in a form of its own (`attention.py`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from hypothesis.strategies import SearchStrategy
 
 from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import (
     FLOOR,
     Errors,
-    Layout,
     assert_accurate,
     measure,
     outputs_of,
-    run,
+)
+from minidistil_kernels.testing.calls import (
+    assert_alone,
+    assert_any_upstream,
+    assert_backward_twice,
+    assert_inputs_stay,
+    assert_repeatable,
+    assert_side_by_side,
 )
 from minidistil_kernels.testing.report import Law, Report, try_laws
 
@@ -44,12 +49,12 @@ def common_laws(
         rows: The inputs whose rows may lie anywhere in memory.
         cases: Where cases come from; `case.inputs()` are the arguments.
         hard: Cases that are tried first, always.
-        many: More of them, for `accurate` alone: of many rows, each of which costs a program.
+        many: More of them, for `accurate` alone: large ones, which cost many programs, and empty.
         loss: The result is one number: its upstream gradient has no layout.
     """
 
     def accurate(fn: Operation, case: Any) -> None:
-        """Equals the reference, forward and backward, as closely as PyTorch does."""
+        """Equals the reference, forward and backward, as closely as plain PyTorch does."""
         assert_accurate(measure(fn, twin, twin, case.inputs(), differentiable))
 
     def same_form(fn: Operation, case: Any) -> None:
@@ -62,9 +67,9 @@ def common_laws(
         assert_inputs_stay(fn, case.inputs(), differentiable)
 
     def any_stride(fn: Operation, case: Any) -> None:
-        """Rows may lie apart in memory: only the last axis must have stride 1."""
+        """Rows may lie apart in memory, and so may each of the integers and booleans."""
         inputs = case.inputs()
-        apart = {name: drawing.strided(inputs[name]) for name in rows}
+        apart = drawing.gaps(inputs) | {name: drawing.strided(inputs[name]) for name in rows}
         assert_accurate(measure(fn, twin, twin, inputs | apart, differentiable))
 
     def any_upstream(fn: Operation, case: Any) -> None:
@@ -77,21 +82,27 @@ def common_laws(
         """The same call gives the same bits, forward and backward."""
         assert_repeatable(fn, case.inputs(), differentiable)
 
-    checks = [same_form, inputs_stay, any_stride, repeatable]
+    def side_by_side(fn: Operation, case: Any) -> None:
+        """A call stands, and its gradient, whatever is called in between."""
+        others = replace(case, seed=case.seed + 100).inputs()
+        assert_side_by_side(fn, case.inputs(), others, differentiable)
+
+    def backward_twice(fn: Operation, case: Any) -> None:
+        """A second backward of one call gives the same bits."""
+        assert_backward_twice(fn, case.inputs(), differentiable)
+
+    def alone(fn: Operation, case: Any) -> None:
+        """The gradient of one input is the same where no other gets one."""
+        assert_alone(fn, case.inputs(), differentiable)
+
+    checks = [same_form, inputs_stay, any_stride, repeatable] + [any_upstream] * (not loss)
+    # What calls owe each other hardly depends on the shape: one hard case is enough.
+    of_calls = [side_by_side, backward_twice] + [alone] * (len(differentiable) > 1)
     return [
         Law(accurate, cases, (*hard, *many)),
-        *(Law(check, cases, hard) for check in checks + [any_upstream] * (not loss)),
+        *(Law(check, cases, hard) for check in checks),
+        *(Law(check, cases, hard[:1]) for check in of_calls),
     ]
-
-
-def assert_any_upstream(errors: Callable[[Layout], list[Errors]]) -> None:
-    """Hold the errors under upstream gradients that are no new tensor's to their bounds."""
-    layouts: tuple[Layout, ...] = ("apart", "expanded")
-    for layout in layouts:
-        try:
-            assert_accurate(errors(layout))
-        except AssertionError as error:
-            raise AssertionError(f"upstream gradient {layout}: {error}") from error
 
 
 def assert_same_form(result: Any, expected: Any) -> None:
@@ -100,32 +111,6 @@ def assert_same_form(result: Any, expected: Any) -> None:
         [(tuple(x.shape), x.dtype) for x in outputs_of(r)] for r in (result, expected)
     )
     assert actual == wanted, f"returned {actual}, not {wanted}"
-
-
-def assert_inputs_stay(
-    fn: Operation, inputs: Mapping[str, Any], differentiable: Sequence[str]
-) -> None:
-    """Run `fn` forward and backward: no element of its inputs may change."""
-    tensors = {name: value for name, value in inputs.items() if torch.is_tensor(value)}
-    before = {name: value.clone() for name, value in tensors.items()}
-    run(fn, inputs, differentiable)
-    for name, value in tensors.items():
-        assert torch.equal(value, before[name]), f"{name} was changed in place"
-
-
-def assert_repeatable(
-    fn: Operation, inputs: Mapping[str, Any], differentiable: Sequence[str]
-) -> None:
-    """Run `fn` forward and backward twice: no bit may differ."""
-    (outputs, gradients), (outputs_2, gradients_2) = (
-        run(fn, inputs, differentiable) for _ in range(2)
-    )
-    for what in outputs:
-        assert torch.equal(outputs[what], outputs_2[what]), f"the same call gave another {what}"
-    for name in gradients:
-        assert torch.equal(gradients[name], gradients_2[name]), (
-            f"the same backward gave another gradient of {name}"
-        )
 
 
 def check(

@@ -46,7 +46,8 @@ class Case:
         """The arguments of `cross_entropy`."""
         shape = (self.rows, self.classes)
         logits = drawing.normal(self.seed, shape, self.dtype, self.scale)
-        return {"logits": logits, "labels": self.labels(), "ignore_index": self.ignore_index}
+        option = drawing.options(reference.cross_entropy, ignore_index=self.ignore_index)
+        return {"logits": logits, "labels": self.labels()} | option
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,7 @@ class LinearCase(Case):
             "weight": weight,
             "bias": drawing.normal(self.seed + 2, (self.classes,), self.dtype),
             "labels": self.labels(),
-            "ignore_index": self.ignore_index,
-        }
+        } | drawing.options(reference.linear_cross_entropy, ignore_index=self.ignore_index)
 
 
 DRAWN = {
@@ -81,14 +81,22 @@ LINEAR_CASES = st.builds(LinearCase, **DRAWN, width=st.integers(1, 70))
 HARD = (
     Case(2, 5000),  # logits in several tiles, the last not full
     Case(5, 2, dtype=torch.float16, ignore_index=0),
+    Case(9, 5, ignore_index=2),  # one in the middle
     Case(1, 1, 0.0, torch.bfloat16),
 )
-MANY = (Case(40, 3),)
+MANY = (Case(130, 3), Case(0, 3))
 LINEAR_HARD = (
     LinearCase(5, 2, dtype=torch.float16, ignore_index=0),
+    LinearCase(9, 5, ignore_index=2),
     LinearCase(1, 1, 0.0, torch.bfloat16),
 )
-LINEAR_MANY = (LinearCase(70, 130, width=70),)  # more than a tile of rows, of classes, of columns
+LINEAR_MANY = (
+    LinearCase(70, 130, width=70),  # more than a tile of rows, of classes, of columns
+    LinearCase(2, 4500, width=16),
+    LinearCase(3, 9, width=800),
+    LinearCase(300, 5, width=6),
+    LinearCase(0, 3, width=6),
+)
 
 
 def nothing_to_learn(fn: Operation, case: Case) -> None:

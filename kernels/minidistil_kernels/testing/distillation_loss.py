@@ -37,9 +37,11 @@ class Case:
             # Spread with the temperature: else p and q are near 1/V and their divergence rounding.
             "student": drawing.normal(self.seed, shape, self.dtype, self.scale * spread),
             "teacher": drawing.normal(self.seed + 1, shape, self.dtype, self.scale * spread),
-            "labels": labels if self.labelled else None,
-            "temperature": self.temperature,
-        }
+        } | drawing.options(
+            reference.distillation_loss,
+            labels=labels if self.labelled else None,
+            temperature=self.temperature,
+        )
 
 
 CASES = st.builds(
@@ -57,18 +59,20 @@ HARD = (
     Case(1, 1, temperature=0.5, dtype=torch.bfloat16),
     Case(2, 30, labelled=False, dtype=torch.float16),
 )
-MANY = (Case(40, 3),)
+MANY = (Case(130, 3), Case(0, 3))
 
 
 def adds_up(fn: Operation, case: Case) -> None:
-    """The total is 5 ce + 2 mlm, or what the weights say."""
+    """The total is 5 ce + 2 mlm, or what the weights say, and so is the gradient."""
     inputs = case.inputs()
-    for weights in ({}, {"alpha_ce": 0.5, "alpha_mlm": 0.0}):
+    twin = reference.distillation_loss
+    for weights in ({}, {"alpha_ce": 0.5, "alpha_mlm": 0.0}, {"alpha_ce": 0.0, "alpha_mlm": 3.0}):
         total, ce, mlm = fn(**inputs, **weights)
         a, b = weights.get("alpha_ce", 5.0), weights.get("alpha_mlm", 2.0)
         assert abs(total - a * ce - b * mlm) <= 4 * FLOOR[torch.float32] * (abs(total) + 1), (
             f"{float(total)} is not {a} x {float(ce)} + {b} x {float(mlm)}"
         )
+        assert_accurate(measure(fn, twin, twin, inputs | weights, ["student"]))
 
 
 def nothing_left_to_learn(fn: Operation, case: Case) -> None:

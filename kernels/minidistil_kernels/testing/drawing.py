@@ -3,8 +3,10 @@
 Not here: the cases, which differ from operation to operation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
+from inspect import signature
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -29,8 +31,8 @@ def prepare() -> None:
 
 
 def shape(axes: int, rows: int, width: int) -> tuple[int, ...]:
-    """(width,), (rows, width) or (rows, 2, width): the shapes of an operation on rows."""
-    return {1: (width,), 2: (rows, width), 3: (rows, 2, width)}[axes]
+    """(width,), (rows, width), (rows, 2, width) ...: the shapes of an operation on rows."""
+    return (width,) if axes == 1 else (rows, *[2] * (axes - 2), width)
 
 
 def normal(
@@ -54,6 +56,22 @@ def mask(seed: int, kind: str, shape: Sequence[int]) -> Tensor | None:
     elif kind == "one row empty":
         chosen.view(-1, shape[-1])[0] = False
     return chosen.to(DEVICE)
+
+
+def options(twin: Callable[..., Any], **values: Any) -> dict[str, Any]:
+    """These options of `twin`, but for those that have its default: left out, they must, too."""
+    parameters = signature(twin).parameters
+    return {name: x for name, x in values.items() if x != parameters[name].default}
+
+
+def gaps(inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The integers and booleans of the inputs, each twice in memory: every other place a gap."""
+    tensors = {name: x for name, x in inputs.items() if torch.is_tensor(x)}
+    return {
+        name: torch.stack([x, x], -1)[..., 0]
+        for name, x in tensors.items()
+        if not x.is_floating_point()
+    }
 
 
 def strided(x: Tensor) -> Tensor:

@@ -57,8 +57,9 @@ HARD = (
     Case(width=33, outputs=17, dtype=torch.float16, axes=1),
     Case(2, 20, 33, torch.bfloat16, axes=3),
     Case(3, 5, 1),
+    Case(1, 6, 5, axes=4),
 )
-MANY = (Case(130, 200, 129),)  # one beyond what tiles of 64 or 128 hold
+MANY = (Case(130, 200, 129), Case(300, 5, 7))  # beyond what tiles of 64 or 128 hold
 
 
 def extreme(fn: Operation, case: Case) -> None:

@@ -138,7 +138,9 @@ class Report:
         held = sum(result.holds for result in self.results)
         lines = [f"{self.name}: {held} of {len(self.results)} laws hold", *map(str, self.results)]
         if self.errors:
-            lines.append("largest error against the float64 reference, yours and PyTorch's own")
+            lines.append(
+                "largest error against float64: yours, and plain PyTorch's in the same dtype"
+            )
             lines.extend(map(str, self.errors))
         return "\n".join(lines)
 

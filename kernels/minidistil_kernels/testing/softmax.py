@@ -24,7 +24,7 @@ from minidistil_kernels.testing.report import Law, Report
 
 @dataclass(frozen=True)
 class Case:
-    """Rows of normal numbers, and a mask: one for each row, or one that is broadcast."""
+    """Rows of normal numbers, and a mask: for each place, or broadcast over rows or columns."""
 
     rows: int = 4
     length: int = 100
@@ -32,17 +32,20 @@ class Case:
     mask: str = "random"
     scale: float = 1.0
     axes: int = 2
-    broadcast: bool = False
+    broadcast: str = "none"
     seed: int = 0
 
     def inputs(self) -> dict[str, Any]:
         """The arguments of `softmax`."""
         shape = drawing.shape(self.axes, self.rows, self.length)
-        # Of (R, 2, N) the mask is (R, 1, N), which no flattening serves; of (R, N) it is (N,).
-        common = (self.rows, 1, self.length) if self.axes == 3 else (self.length,)
+        # Of (R, 2, N) the mask is (R, 1, N), which no flattening serves; of (R, N) it is (N,); or
+        # it has one place for each row.
+        between = (1,) * (self.axes - 2)
+        over_rows = (self.rows, *between, self.length) if between else (self.length,)
+        shapes = {"none": shape, "rows": over_rows, "columns": (*shape[:-1], 1)}
         return {
             "x": drawing.normal(self.seed, shape, self.dtype, self.scale),
-            "mask": drawing.mask(self.seed, self.mask, common if self.broadcast else shape),
+            "mask": drawing.mask(self.seed, self.mask, shapes[self.broadcast]),
         }
 
 
@@ -54,16 +57,18 @@ CASES = st.builds(
     mask=drawing.MASKS,
     scale=st.sampled_from([0.01, 1.0, 30.0]),
     axes=drawing.AXES,
-    broadcast=st.booleans(),
+    broadcast=st.sampled_from(["none", "rows", "columns"]),
     seed=drawing.SEEDS,
 )
 HARD = (
     Case(2, 1100),  # longer than DistilBERT's longest text, and than a power of two
     Case(length=33, dtype=torch.float16, axes=1),
-    Case(3, 9, broadcast=True),
-    Case(2, 7, torch.bfloat16, axes=3, broadcast=True),
+    Case(3, 9, broadcast="rows"),
+    Case(2, 7, torch.bfloat16, axes=3, broadcast="rows"),
+    Case(3, 6, broadcast="columns"),
+    Case(1, 5, axes=4, broadcast="rows"),
 )
-MANY = (Case(40, 20),)
+MANY = (Case(130, 5),)
 
 
 def sums_to_one(fn: Operation, case: Case) -> None:

@@ -5,14 +5,18 @@ import torch.nn.functional as F
 
 from minidistil_kernels import reference
 from minidistil_kernels.testing import check_add_layer_norm
-from minidistil_kernels.testing.add_layer_norm import LAWS
+from minidistil_kernels.testing.add_layer_norm import DIFFERENTIABLE, LAWS
 from tests.kernels.testing.wrong import (
+    all_or_nothing,
     assert_notices,
     assert_refused,
+    backward_once,
+    by_default,
     gapless,
     gapless_upstream,
     ignores,
     noisy,
+    one_buffer,
     refuses,
     scratch,
     wide,
@@ -21,20 +25,20 @@ from tests.kernels.testing.wrong import (
 TWIN = reference.add_layer_norm
 
 
-def variance_of_a_sample(x, residual, weight, bias, eps):
+def variance_of_a_sample(x, residual, weight, bias, eps=1e-12):
     """Divides by D - 1."""
     total = x.double() + residual.double()
     normed = (total - total.mean(-1, keepdim=True)) / total.std(-1, keepdim=True)
     return (normed * weight + bias).to(x.dtype)
 
 
-def root_mean_square(x, residual, weight, bias, eps):
+def root_mean_square(x, residual, weight, bias, eps=1e-12):
     """Does not subtract the mean: RMSNorm."""
     total = x.double() + residual.double()
     return (total / total.square().mean(-1, keepdim=True).sqrt() * weight + bias).to(x.dtype)
 
 
-def residual_afterwards(x, residual, weight, bias, eps):
+def residual_afterwards(x, residual, weight, bias, eps=1e-12):
     return F.layer_norm(x, weight.shape, weight, bias) + residual
 
 
@@ -44,6 +48,9 @@ WRONG = {
     "inputs_stay": scratch(TWIN, "residual"),
     "any_stride": gapless(TWIN, "residual"),
     "repeatable": noisy(TWIN),
+    "side_by_side": one_buffer(TWIN),
+    "backward_twice": backward_once(TWIN),
+    "alone": all_or_nothing(TWIN, *DIFFERENTIABLE),
     "mean_0_variance_1": root_mean_square,
     "symmetric": residual_afterwards,
     "nan_stays": lambda x, **rest: TWIN(x.nan_to_num(), **rest),
@@ -51,14 +58,16 @@ WRONG = {
 }
 
 
-def weight_learns_of_few_rows(x, residual, weight, bias, eps):
-    return TWIN(x, residual, weight.detach() if len(x) > 8 else weight, bias, eps)
+def weight_learns_of_few_rows(x, residual, weight, bias, eps=1e-12):
+    return TWIN(x, residual, weight.detach() if len(x) > 256 else weight, bias, eps)
 
 
 ALSO_WRONG = {
     "eps": ignores(TWIN, "eps"),
+    "another default": by_default(TWIN, eps=1e-5),
     "one axis": refuses(TWIN, lambda x, **rest: x.ndim == 1),
     "three axes": refuses(TWIN, lambda x, **rest: x.ndim == 3),
+    "four axes": refuses(TWIN, lambda x, **rest: x.ndim == 4),
     "many rows": weight_learns_of_few_rows,
 }
 
@@ -82,7 +91,7 @@ def test_is_refused(what):
 def test_statistics_in_half_precision_are_noticed():
     """The sum is rounded before its mean is taken, which PyTorch's own result is not."""
 
-    def half(x, residual, weight, bias, eps):
+    def half(x, residual, weight, bias, eps=1e-12):
         total = x + residual
         centred = total - total.mean(-1, keepdim=True)
         variance = centred.square().mean(-1, keepdim=True).float() + eps

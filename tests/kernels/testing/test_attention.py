@@ -8,13 +8,19 @@ from minidistil.ops import resolve_attention
 from minidistil_kernels.testing import check_attention
 from minidistil_kernels.testing.attention import LAWS, Case
 from minidistil_kernels.testing.attention_dropout import DROPOUT_LAWS
+from minidistil_kernels.testing.attention_form import QKV
 from tests.kernels.testing.wrong import (
+    all_or_nothing,
     assert_notices,
     assert_refused,
+    backward_once,
+    by_default,
     changed,
     gapless,
     gapless_upstream,
     noisy,
+    one_buffer,
+    one_workspace,
     scratch,
     wide,
 )
@@ -98,6 +104,9 @@ WRONG = {
     "any_stride": gapless(TWIN, "key"),
     "any_upstream": gapless_upstream(TWIN),
     "repeatable": noisy(TWIN),
+    "side_by_side": one_buffer(TWIN),
+    "backward_twice": backward_once(TWIN),
+    "alone": all_or_nothing(TWIN, *QKV),
 }
 
 
@@ -119,9 +128,31 @@ def small_scales(*inputs, scale=None, **options):
     return TWIN(*inputs, scale=scale, **options)
 
 
-@pytest.mark.parametrize("wrong", [two_tiles, four_heads, small_scales])
+@pytest.mark.parametrize(
+    "wrong", [two_tiles, four_heads, small_scales, by_default(TWIN, scale=0.125)]
+)
 def test_is_refused(wrong):
     assert_refused(LAWS, wrong, "close_to_eager")
+
+
+def nan_where_dropout_finds_no_key(query, key, value, mask=None, *, dropout_p=0.0, **rest):
+    context, weights = TWIN(query, key, value, mask, dropout_p=dropout_p, **rest)
+    if dropout_p and mask is not None:
+        context = context.masked_fill(~mask.any(-1, keepdim=True), float("nan"))
+    return context, weights
+
+
+ALSO_WRONG = {
+    "dropout without keys": (nan_where_dropout_finds_no_key, "empty_query"),
+    "a mask read without its strides": (gapless(TWIN, "mask"), "any_stride"),
+    "a workspace of all calls": (one_workspace(TWIN), "side_by_side"),
+}
+
+
+@pytest.mark.parametrize("what", ALSO_WRONG)
+def test_is_refused_by(what):
+    wrong, law = ALSO_WRONG[what]
+    assert_refused(LAWS, wrong, law)
 
 
 def test_parameters_may_have_any_name():

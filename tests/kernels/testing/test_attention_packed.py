@@ -7,9 +7,19 @@ import torch
 
 from minidistil.ops import resolve_attention
 from minidistil_kernels.testing import check_attention
+from minidistil_kernels.testing.attention_form import QKV
 from minidistil_kernels.testing.attention_packed import PACKED_LAWS
 from minidistil_kernels.testing.attention_packed_dropout import PACKED_DROPOUT_LAWS
-from tests.kernels.testing.wrong import assert_notices, gapless, gapless_upstream, noisy, scratch
+from tests.kernels.testing.wrong import (
+    all_or_nothing,
+    assert_notices,
+    backward_once,
+    gapless,
+    gapless_upstream,
+    noisy,
+    one_buffer,
+    scratch,
+)
 
 EAGER, SDPA = resolve_attention("eager"), resolve_attention("sdpa")
 TWIN = EAGER.packed
@@ -47,6 +57,9 @@ WRONG = {
     "any_stride": gapless(TWIN, "key"),
     "any_upstream": gapless_upstream(TWIN),
     "repeatable": noisy(TWIN),
+    "side_by_side": one_buffer(TWIN),
+    "backward_twice": backward_once(TWIN),
+    "alone": all_or_nothing(TWIN, *QKV),
 }
 
 

@@ -56,6 +56,14 @@ def test_one_without_dropout_is_refused():
     assert_refused(PACKED_DROPOUT_LAWS, ignores_dropout, "drops_the_share")
 
 
+def test_one_without_dropout_in_long_texts_is_refused():
+    def short_texts(query, key, value, ends, longest, *, dropout_p=0.0, **options):
+        dropout_p = dropout_p if longest <= 70 else 0.0
+        return EAGER.packed(query, key, value, ends, longest, dropout_p=dropout_p, **options)
+
+    assert_refused(PACKED_DROPOUT_LAWS, short_texts, "drops_the_share")
+
+
 def test_texts_of_a_padded_batch():
     query, key, value = torch.randn(3, 2, 4, 5, 16).unbind()
     expected, _ = EAGER.padded(query, key, value)

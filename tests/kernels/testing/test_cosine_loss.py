@@ -7,7 +7,16 @@ import torch.nn.functional as F
 from minidistil_kernels import reference
 from minidistil_kernels.testing import check_cosine_loss
 from minidistil_kernels.testing.cosine_loss import LAWS
-from tests.kernels.testing.wrong import assert_notices, gapless, noisy, scratch, wide
+from tests.kernels.testing.wrong import (
+    assert_notices,
+    assert_refused,
+    backward_once,
+    gapless,
+    noisy,
+    one_buffer,
+    scratch,
+    wide,
+)
 
 TWIN = reference.cosine_loss
 
@@ -77,6 +86,8 @@ WRONG = {
     "inputs_stay": scratch(TWIN, "mask"),
     "any_stride": gapless(TWIN, "student"),
     "repeatable": noisy(TWIN),
+    "side_by_side": one_buffer(TWIN),
+    "backward_twice": backward_once(TWIN),
     "same_and_opposite": forgets_one_norm,
     "masked_do_not_count": times_mask,
     "nothing_counts": mean_of_selected,
@@ -92,3 +103,25 @@ def test_the_twin_obeys():
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
 def test_no_law_is_empty(law):
     assert_notices(law, WRONG)
+
+
+def masks_the_student_only(student, teacher, mask):
+    """0 * NaN of the teacher is NaN."""
+    student = student.float().masked_fill(~mask[..., None], 0.0)
+    cosines = F.cosine_similarity(student, teacher.detach().float(), dim=-1, eps=1e-12)
+    return ((1 - cosines) * mask).sum() / mask.sum().clamp(min=1)
+
+
+def test_nan_of_a_masked_teacher_is_noticed():
+    assert_refused(LAWS, masks_the_student_only, "masked_do_not_count")
+
+
+def test_a_mask_read_without_its_strides_is_refused():
+    assert_refused(LAWS, gapless(TWIN, "mask"), "any_stride")
+
+
+def test_one_that_divides_by_no_tokens_is_refused():
+    def wrong(student, teacher, mask):
+        return TWIN(student, teacher, mask) / (mask.numel() > 0)
+
+    assert_refused(LAWS, wrong, "accurate")

@@ -12,12 +12,17 @@ from minidistil_kernels.testing import check_cross_entropy, check_linear_cross_e
 from minidistil_kernels.testing.accuracy import FLOOR
 from minidistil_kernels.testing.cross_entropy import LAWS, LINEAR_LAWS, Case
 from tests.kernels.testing.wrong import (
+    all_or_nothing,
     assert_notices,
     assert_refused,
+    backward_once,
+    by_default,
     changed,
     gapless,
     ignores,
     noisy,
+    one_buffer,
+    refuses,
     scratch,
     wide,
 )
@@ -25,17 +30,17 @@ from tests.kernels.testing.wrong import (
 TWIN, LINEAR_TWIN = reference.cross_entropy, reference.linear_cross_entropy
 
 
-def mean_of_all_rows(logits, labels, ignore_index):
+def mean_of_all_rows(logits, labels, ignore_index=-100):
     total = F.cross_entropy(logits.float(), labels, ignore_index=ignore_index, reduction="sum")
     return total / len(labels)
 
 
-def pytorchs_own(logits, labels, ignore_index):
+def pytorchs_own(logits, labels, ignore_index=-100):
     """0 / 0 where every label is ignored."""
     return F.cross_entropy(logits.float(), labels, ignore_index=ignore_index)
 
 
-def ignored_is_class_0(logits, labels, ignore_index):
+def ignored_is_class_0(logits, labels, ignore_index=-100):
     return F.cross_entropy(logits.float(), labels.clamp(min=0))
 
 
@@ -81,6 +86,8 @@ WRONG = {
     "inputs_stay": scratch(TWIN, "labels"),
     "any_stride": gapless(TWIN, "logits"),
     "repeatable": noisy(TWIN),
+    "side_by_side": one_buffer(TWIN),
+    "backward_twice": backward_once(TWIN),
     "nothing_to_learn": pytorchs_own,
     "ignored_rows_do_not_count": ignored_is_class_0,
     "uniform": lambda *inputs, **more: TWIN(*inputs, **more) / math.log(2),
@@ -102,6 +109,9 @@ LINEAR_WRONG = {
     "inputs_stay": scratch(LINEAR_TWIN, "hidden"),
     "any_stride": gapless(LINEAR_TWIN, "weight"),
     "repeatable": noisy(LINEAR_TWIN),
+    "side_by_side": one_buffer(LINEAR_TWIN),
+    "backward_twice": backward_once(LINEAR_TWIN),
+    "alone": all_or_nothing(LINEAR_TWIN, "hidden", "weight", "bias"),
     "nothing_to_learn": after_linear(pytorchs_own),
     "ignored_rows_do_not_count": after_linear(ignored_is_class_0),
     "extreme": after_linear(without_maximum),
@@ -132,9 +142,44 @@ def test_no_linear_law_is_empty(law):
     assert_notices(law, LINEAR_WRONG)
 
 
+def labels_above_ignored(labels, ignore_index=-100, **rest):
+    """Takes smaller labels for ignored, too."""
+    return TWIN(labels=labels.clamp(min=ignore_index), ignore_index=ignore_index, **rest)
+
+
+ALSO_WRONG = {
+    "another default": by_default(TWIN, ignore_index=-1),
+    "labels below the ignored": labels_above_ignored,
+    "many rows": lambda logits, labels, **more: TWIN(logits[:128], labels[:128], **more),
+    "no rows": pytorchs_own,
+}
+LINEAR_ALSO_WRONG = {
+    "another default": by_default(LINEAR_TWIN, ignore_index=-1),
+    "many columns": refuses(LINEAR_TWIN, lambda hidden, **rest: hidden.shape[1] > 768),
+    "many classes": refuses(LINEAR_TWIN, lambda weight, **rest: len(weight) > 4096),
+    "many rows": refuses(LINEAR_TWIN, lambda hidden, **rest: len(hidden) > 256),
+    "no rows": refuses(LINEAR_TWIN, lambda hidden, **rest: len(hidden) == 0),
+}
+
+
+@pytest.mark.parametrize("what", ALSO_WRONG)
+def test_is_refused(what):
+    assert_refused(LAWS, ALSO_WRONG[what], "accurate")
+
+
+@pytest.mark.parametrize("what", LINEAR_ALSO_WRONG)
+def test_linear_is_refused(what):
+    assert_refused(LINEAR_LAWS, LINEAR_ALSO_WRONG[what], "accurate")
+
+
 @pytest.mark.parametrize(("twin", "laws"), [(TWIN, LAWS), (LINEAR_TWIN, LINEAR_LAWS)])
 def test_one_that_ignores_ignore_index_is_refused(twin, laws):
     assert_refused(laws, ignores(twin, "ignore_index"), "accurate")
+
+
+@pytest.mark.parametrize(("twin", "laws"), [(TWIN, LAWS), (LINEAR_TWIN, LINEAR_LAWS)])
+def test_labels_read_without_their_strides_are_refused(twin, laws):
+    assert_refused(laws, gapless(twin, "labels"), "any_stride")
 
 
 def test_right_in_base_2():

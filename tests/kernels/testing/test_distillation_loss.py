@@ -9,8 +9,11 @@ from minidistil_kernels.testing.distillation_loss import LAWS
 from tests.kernels.testing.wrong import (
     assert_notices,
     assert_refused,
+    backward_once,
+    by_default,
     gapless,
     noisy,
+    one_buffer,
     scratch,
     wide,
 )
@@ -64,6 +67,8 @@ WRONG = {
     "inputs_stay": scratch(TWIN, "student"),
     "any_stride": gapless(TWIN, "teacher"),
     "repeatable": noisy(TWIN),
+    "side_by_side": one_buffer(TWIN),
+    "backward_twice": backward_once(TWIN),
     "adds_up": forgets_the_weights,
     # The cross-entropy with soft labels: has the right gradient, but not the minimum 0.
     "nothing_left_to_learn": with_ce(lambda log_p, log_q: -(log_p.exp() * log_q).sum()),
@@ -86,6 +91,35 @@ def test_the_twin_obeys():
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.check.__name__)
 def test_no_law_is_empty(law):
     assert_notices(law, WRONG)
+
+
+def gradient_of_5_and_2(student, teacher, labels=None, **options):
+    """The right total, with the gradient of the default weights."""
+    total, ce, mlm = TWIN(student.detach(), teacher, labels, **options)
+    rest = {name: x for name, x in options.items() if name == "temperature"}
+    learnt = TWIN(student, teacher, labels, **rest)[0]
+    return total + learnt - learnt.detach(), ce, mlm
+
+
+def test_a_gradient_with_other_weights_is_refused():
+    assert_refused(LAWS, gradient_of_5_and_2, "adds_up")
+
+
+def nan_of_nothing(student, *rest, **options):
+    total, ce, mlm = TWIN(student, *rest, **options)
+    return total / (len(student) > 0), ce, mlm
+
+
+ALSO_WRONG = {"another default": by_default(TWIN, temperature=1.0), "no rows": nan_of_nothing}
+
+
+@pytest.mark.parametrize("what", ALSO_WRONG)
+def test_is_refused(what):
+    assert_refused(LAWS, ALSO_WRONG[what], "accurate")
+
+
+def test_labels_read_without_their_strides_are_refused():
+    assert_refused(LAWS, gapless(TWIN, "labels"), "any_stride")
 
 
 def test_one_that_loses_nan_of_the_teacher_is_refused():

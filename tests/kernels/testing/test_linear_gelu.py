@@ -10,11 +10,14 @@ from minidistil_kernels import reference
 from minidistil_kernels.testing import check_linear_gelu
 from minidistil_kernels.testing.linear_gelu import LAWS, Case
 from tests.kernels.testing.wrong import (
+    all_or_nothing,
     assert_notices,
     assert_refused,
+    backward_once,
     gapless,
     gapless_upstream,
     noisy,
+    one_buffer,
     refuses,
     scratch,
     wide,
@@ -47,12 +50,20 @@ def overflowing_slope(x, weight, bias):
     return Cubed.apply(F.linear(x, weight, bias))
 
 
+def saves_for_x_only(x, weight, bias):
+    """Without a gradient for x, weight gets none either."""
+    return TWIN(x, weight if x.requires_grad else weight.detach(), bias)
+
+
 WRONG = {
     "accurate": tanh_gelu,
     "same_form": wide(TWIN),
     "inputs_stay": scratch(TWIN, "weight"),
     "any_stride": gapless(TWIN, "x"),
     "repeatable": noisy(TWIN),
+    "side_by_side": one_buffer(TWIN),
+    "backward_twice": backward_once(TWIN),
+    "alone": saves_for_x_only,
     "extreme": overflowing_slope,
     "nan_stays": lambda x, weight, bias: TWIN(x.nan_to_num(), weight, bias),
     "any_upstream": gapless_upstream(TWIN),
@@ -60,6 +71,8 @@ WRONG = {
 ALSO_WRONG = {
     "one axis": (refuses(TWIN, lambda x, **rest: x.ndim == 1), "accurate"),
     "three axes": (refuses(TWIN, lambda x, **rest: x.ndim == 3), "accurate"),
+    "four axes": (refuses(TWIN, lambda x, **rest: x.ndim == 4), "accurate"),
+    "all or nothing": (all_or_nothing(TWIN, "x", "weight", "bias"), "alone"),
     "weight with gaps": (gapless(TWIN, "weight"), "any_stride"),
 }
 

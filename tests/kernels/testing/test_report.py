@@ -127,7 +127,7 @@ def test_a_report():
         "doubling(double): 2 of 2 laws hold",
         "  holds  A larger number has a larger image",
         "  holds  Equals the reference, forward and backward, at a typical size",
-        "largest error against the float64 reference, yours and PyTorch's own",
+        "largest error against float64: yours, and plain PyTorch's in the same dtype",
         "  float32   output 0             5.0e-07   PyTorch 1.0e-07",
     ]
     assert report.to_dict()["results"][0] == {

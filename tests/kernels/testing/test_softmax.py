@@ -11,9 +11,12 @@ from minidistil_kernels.testing.softmax import LAWS
 from tests.kernels.testing.wrong import (
     assert_notices,
     assert_refused,
+    backward_once,
     gapless,
     gapless_upstream,
     noisy,
+    one_buffer,
+    one_workspace,
     refuses,
     scratch,
     wide,
@@ -45,6 +48,8 @@ WRONG = {
     "inputs_stay": scratch(TWIN, "x"),
     "any_stride": gapless(TWIN, "x"),
     "repeatable": noisy(TWIN),
+    "side_by_side": one_buffer(TWIN),
+    "backward_twice": backward_once(TWIN),
     "sums_to_one": finite_mask,
     "empty_row": infinite_mask,
     "shift_invariant": without_maximum,
@@ -61,8 +66,10 @@ def up_to_512(x, mask=None):
 ALSO_WRONG = {
     "a mask of fewer axes": refuses(TWIN, lambda x, mask: mask is not None and mask.ndim < x.ndim),
     "a broadcast mask": refuses(TWIN, lambda x, mask: mask is not None and mask.shape != x.shape),
+    "a mask of one column": refuses(TWIN, lambda x, mask: mask.shape[-1] != x.shape[-1]),
     "one axis": refuses(TWIN, lambda x, mask: x.ndim == 1),
     "three axes": refuses(TWIN, lambda x, mask: x.ndim == 3),
+    "four axes": refuses(TWIN, lambda x, mask: x.ndim == 4),
     "long rows": up_to_512,
 }
 
@@ -81,6 +88,15 @@ def test_no_law_is_empty(law):
 @pytest.mark.parametrize("what", ALSO_WRONG)
 def test_is_refused(what):
     assert_refused(LAWS, ALSO_WRONG[what], "accurate")
+
+
+def test_a_mask_read_without_its_strides_is_refused():
+    assert_refused(LAWS, gapless(TWIN, "mask"), "any_stride")
+
+
+def test_a_workspace_of_all_calls_is_refused():
+    """Right forward, wrong backward."""
+    assert_refused(LAWS, one_workspace(TWIN), "side_by_side")
 
 
 def test_rounding_alone_breaks_no_law():

@@ -6,7 +6,7 @@ Not here: what only one operation can get wrong (its own test file).
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -56,7 +56,9 @@ def gapless(fn: Function, name: str) -> Function:
     @wraps(fn)
     def wrong(*places, **inputs):
         inputs = dict(zip(signature(fn).parameters, places, strict=False)) | inputs
-        x = inputs[name]
+        x = inputs.get(name)
+        if x is None:
+            return fn(**inputs)
         dense = torch.empty(x.shape).stride()
         return fn(**inputs | {name: x.as_strided(x.shape, dense)})
 
@@ -82,6 +84,86 @@ class _ReadsUpstreamAsNew(torch.autograd.Function):
 def gapless_upstream(fn: Function) -> Function:
     """Right forward; the backward reads the gradient from above as if it were a new tensor."""
     return changed(fn, _ReadsUpstreamAsNew.apply)
+
+
+class _OneBuffer(torch.autograd.Function):
+    """The identity, whose result lies where that of the last call of its shape lies."""
+
+    memory: ClassVar[dict[Any, torch.Tensor]] = {}
+
+    @staticmethod
+    def forward(ctx, x):
+        buffer = _OneBuffer.memory.setdefault((x.shape, x.dtype), torch.empty_like(x))
+        return buffer.data.copy_(x)  # as a kernel stores: autograd does not see it
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def one_buffer(fn: Function) -> Function:
+    """Allocates its result once for all calls."""
+    return changed(fn, _OneBuffer.apply)
+
+
+class _OneWorkspace(torch.autograd.Function):
+    """The identity, right forward; what its backward needs, the last call has overwritten."""
+
+    memory: ClassVar[dict[Any, torch.Tensor]] = {}
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.saved = _OneWorkspace.memory.setdefault((x.shape, x.dtype), torch.empty_like(x))
+        ctx.mine = x.clone()
+        ctx.saved.copy_(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient + (ctx.saved - ctx.mine)
+
+
+def one_workspace(fn: Function) -> Function:
+    """Saves for backward what the next call overwrites."""
+    return changed(fn, _OneWorkspace.apply)
+
+
+class _BackwardOnce(torch.autograd.Function):
+    """The identity, whose backward uses what was saved as scratch memory."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.slope = torch.ones_like(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        gradient = gradient * ctx.slope
+        ctx.slope.mul_(2)
+        return gradient
+
+
+def backward_once(fn: Function) -> Function:
+    """Right, but for a second backward of the same call."""
+    return changed(fn, _BackwardOnce.apply)
+
+
+def all_or_nothing(fn: Function, *names: str) -> Function:
+    """Has a gradient only where all of these inputs want one."""
+
+    @wraps(fn)
+    def wrong(*places, **inputs):
+        inputs = dict(zip(signature(fn).parameters, places, strict=False)) | inputs
+        if not all(inputs[name].requires_grad for name in names):
+            inputs |= {name: inputs[name].detach() for name in names}
+        return fn(**inputs)
+
+    return wrong
+
+
+def by_default(fn: Function, **options: Any) -> Function:
+    """Has other defaults."""
+    return lambda *places, **inputs: fn(*places, **options | inputs)
 
 
 def refuses(fn: Function, where: Callable[..., bool]) -> Function:
