@@ -109,8 +109,8 @@ def line_of_the_docs(a100: Row, h100: Row) -> str:
 
 @pytest.mark.skipif(triton.__version__ != "3.9.0", reason="docs/kernels.md has 3.9.0's figures")
 def test_the_docs_have_these_figures(half_rows):
-    lines = DOCS.read_text(encoding="utf-8").splitlines()
-    table = [line for line in lines if re.match(r"\| [`*]\w+_", line)]
+    _, section = DOCS.read_text(encoding="utf-8").split("\n## Compiled ahead of time\n")
+    table = [line for line in section.splitlines() if re.match(r"\| [`*]\w+_", line)]
     expected = [
         line_of_the_docs(*pair) for pair in zip(half_rows[::2], half_rows[1::2], strict=True)
     ]
@@ -119,7 +119,6 @@ def test_the_docs_have_these_figures(half_rows):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
 def test_the_full_matrix(dtype):
     targets = [part for target in TARGETS for part in ("--target", target)]
