@@ -12,7 +12,8 @@ from minidistil import (
     DistilBertForSequenceClassification,
     DistilBertModel,
 )
-from minidistil.checkpoints.files import write_json
+from minidistil.checkpoints.files import read_json, write_json
+from minidistil.embeddings import sinusoidal_table
 from tests.helpers.reference import CLASSES, CONFIGS, inputs, pair
 from tests.helpers.tolerances import assert_close
 
@@ -174,6 +175,26 @@ def test_dtype(dtype, tmp_path):
     )
     old_name = DistilBertModel.from_pretrained(tmp_path, torch_dtype=dtype)
     assert {p.dtype for p in old_name.parameters()} == {loaded.dtype}
+
+
+@pytest.mark.parametrize("said", ["bfloat16", None])
+def test_the_dtype_of_the_config_goes_before_that_of_the_weights(said, tmp_path):
+    _, model = pair("DistilBertModel", "k16")
+    model.to(torch.float16).save_pretrained(tmp_path)
+    saved = read_json(tmp_path / "config.json")
+    saved.pop("dtype")
+    write_json(tmp_path / "config.json", saved if said is None else saved | {"dtype": said})
+    loaded = DistilBertModel.from_pretrained(tmp_path)
+    assert loaded.dtype == (torch.float16 if said is None else torch.bfloat16)
+
+
+def test_sinusoidal_positions_of_another_length_are_computed(tmp_path):
+    _, model = pair("DistilBertModel", "k32-sinusoidal")
+    model.save_pretrained(tmp_path)
+    length = model.config.max_position_embeddings + 5
+    fields = {"max_position_embeddings": length, "ignore_mismatched_sizes": True}
+    table = quiet(DistilBertModel, tmp_path, **fields).get_position_embeddings().weight
+    assert torch.equal(table, sinusoidal_table(length, model.config.dim))
 
 
 def test_device(tmp_path):
