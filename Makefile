@@ -52,10 +52,11 @@ test: $(VENV)/.test
 	$(PYTEST) -m "not slow"
 
 # What takes long: the library broken line by line, runs killed at random moments, every kernel
-# compiled for five GPUs; then the kernels on the second Triton.
+# compiled for five GPUs; then the kernels on the second Triton, with four times the random cases.
 test-all: $(VENV)/.dev $(TRITON_371)
 	$(PYTEST) --dist load -m slow
-	PYTHONPATH=$(TRITON_371) $(PYTEST) -m "not slow" tests/kernels tests/ops
+	PYTHONPATH=$(TRITON_371) $(PYTEST) -m "not slow" --hypothesis-profile=thorough \
+	    tests/kernels tests/ops
 
 # The property tests with four times the cases.
 test-more: $(VENV)/.dev
