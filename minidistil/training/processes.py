@@ -42,8 +42,9 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
-        # All leave together. And gloo's threads let go of their last tensors meanwhile: one that
-        # still holds a tensor when Python ends waits for an interpreter that is gone, and aborts.
+        # All leave together. And gloo's threads have time to let go of their last tensors: one that
+        # still holds a tensor when Python ends waits for an interpreter that is gone, and aborts
+        # (github.com/pytorch/pytorch/pull/179291). Under load that is rare, but not impossible.
         barrier()
     finally:
         dist.destroy_process_group()

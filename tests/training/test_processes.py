@@ -41,7 +41,7 @@ def test_two_processes_equal_one(parallel, alone, tmp_path):
 
 
 RESUMED = """
-import sys
+import os, sys
 from pathlib import Path
 import torch
 from minidistil.distillation.distiller import Distillation
@@ -66,6 +66,7 @@ with processes.process_group(torch.device("cpu")):
         if until == 6:
             run.save_student()
             run.finish()
+os._exit(0)  # see worker.py
 """
 
 
