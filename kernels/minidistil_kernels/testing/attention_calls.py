@@ -4,8 +4,6 @@ Not here: the laws of what it computes (`attention.py`), the same of the packed 
 (`attention_packed.py`), of all other operations (`common.py`).
 """
 
-from dataclasses import replace
-
 from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import Errors, Layout, assert_accurate, measure
 from minidistil_kernels.testing.attention_cases import (
@@ -17,20 +15,10 @@ from minidistil_kernels.testing.attention_cases import (
     sdpa,
 )
 from minidistil_kernels.testing.attention_form import QKV, Padded, context_of
-from minidistil_kernels.testing.calls import (
-    assert_alone,
-    assert_any_upstream,
-    assert_backward_twice,
-    assert_inputs_stay,
-    assert_repeatable,
-    assert_side_by_side,
-)
+from minidistil_kernels.testing.calls import assert_any_upstream, checks_of_calls
 from minidistil_kernels.testing.report import Law
 
-
-def inputs_stay(fn: Padded, case: Case) -> None:
-    """Leaves its inputs as they are, forward and backward."""
-    assert_inputs_stay(context_of(fn), case.inputs(), QKV)
+inputs_stay, repeatable, side_by_side, backward_twice, alone = checks_of_calls(context_of, QKV)
 
 
 def any_stride(fn: Padded, case: Case) -> None:
@@ -52,27 +40,6 @@ def any_upstream(fn: Padded, case: Case) -> None:
         return measure(context_of(fn), exact, sdpa, case.inputs(), QKV, layout)
 
     assert_any_upstream(errors)
-
-
-def repeatable(fn: Padded, case: Case) -> None:
-    """The same call gives the same bits, forward and backward."""
-    assert_repeatable(context_of(fn), case.inputs(), QKV)
-
-
-def side_by_side(fn: Padded, case: Case) -> None:
-    """A call stands, and its gradient, whatever is called in between."""
-    others = replace(case, seed=case.seed + 100).inputs()
-    assert_side_by_side(context_of(fn), case.inputs(), others, QKV)
-
-
-def backward_twice(fn: Padded, case: Case) -> None:
-    """A second backward of one call gives the same bits."""
-    assert_backward_twice(context_of(fn), case.inputs(), QKV)
-
-
-def alone(fn: Padded, case: Case) -> None:
-    """The gradient of one input is the same where no other gets one."""
-    assert_alone(context_of(fn), case.inputs(), QKV)
 
 
 CALL_LAWS = [

@@ -16,14 +16,7 @@ from minidistil_kernels import reference
 from minidistil_kernels.testing import drawing
 from minidistil_kernels.testing.accuracy import Errors, Layout, assert_accurate, measure, outputs_of
 from minidistil_kernels.testing.attention_form import QKV, Packed
-from minidistil_kernels.testing.calls import (
-    assert_alone,
-    assert_any_upstream,
-    assert_backward_twice,
-    assert_inputs_stay,
-    assert_repeatable,
-    assert_side_by_side,
-)
+from minidistil_kernels.testing.calls import assert_any_upstream, checks_of_calls
 from minidistil_kernels.testing.common import assert_same_form
 from minidistil_kernels.testing.report import Law
 
@@ -93,11 +86,6 @@ def same_form(fn: Packed, case: Case) -> None:
     assert_same_form(fn(**inputs), inputs["query"])
 
 
-def inputs_stay(fn: Packed, case: Case) -> None:
-    """Packed leaves its inputs as they are, forward and backward."""
-    assert_inputs_stay(fn, case.inputs(), QKV)
-
-
 def texts_are_apart(fn: Packed, case: Case) -> None:
     """Packed texts do not see each other: changing the last changes no bit of the others."""
     inputs = case.inputs()
@@ -135,40 +123,13 @@ def any_upstream(fn: Packed, case: Case) -> None:
     assert_any_upstream(errors)
 
 
-def repeatable(fn: Packed, case: Case) -> None:
-    """The same packed call gives the same bits, forward and backward."""
-    assert_repeatable(fn, case.inputs(), QKV)
-
-
-def side_by_side(fn: Packed, case: Case) -> None:
-    """A packed call stands, and its gradient, whatever is called in between."""
-    others = replace(case, seed=case.seed + 100).inputs()
-    assert_side_by_side(fn, case.inputs(), others, QKV)
-
-
-def backward_twice(fn: Packed, case: Case) -> None:
-    """A second backward of one packed call gives the same bits."""
-    assert_backward_twice(fn, case.inputs(), QKV)
-
-
-def alone(fn: Packed, case: Case) -> None:
-    """The gradient of one packed input is the same where no other gets one."""
-    assert_alone(fn, case.inputs(), QKV)
-
-
+inputs_stay, repeatable, *of_calls = checks_of_calls(lambda fn: fn, QKV)
 PACKED_LAWS = [
     Law(accurate, CASES, HARD),
     *(
         Law(check, CASES, HARD_ENOUGH)
-        for check in (
-            same_form,
-            inputs_stay,
-            texts_are_apart,
-            longest_is_a_bound,
-            any_stride,
-            any_upstream,
-            repeatable,
-        )
+        for check in (same_form, texts_are_apart, longest_is_a_bound, any_stride, any_upstream)
     ),
-    *(Law(check, SHORT) for check in (side_by_side, backward_twice, alone)),
+    *(Law(check, CASES, HARD_ENOUGH, "Packed: ") for check in (inputs_stay, repeatable)),
+    *(Law(check, SHORT, subject="Packed: ") for check in of_calls),
 ]

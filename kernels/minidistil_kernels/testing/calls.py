@@ -1,10 +1,14 @@
 """What calls of one function owe each other: forward and backward, one after another or at once.
 
-Not here: the laws made of these (`common.py`, `attention_calls.py`, `attention_packed.py`), nor how
-close a result must be (`accuracy.py`).
+`checks_of_calls` makes the checks of laws that every operation has, padded and packed attention
+among them.
+
+Not here: which cases they are tried on (`common.py`, `attention_calls.py`, `attention_packed.py`),
+nor how close a result must be (`accuracy.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -104,3 +108,40 @@ def assert_any_upstream(errors: Callable[[Layout], list[Errors]]) -> None:
             assert_accurate(errors(layout))
         except AssertionError as error:
             raise AssertionError(f"upstream gradient {layout}: {error}") from error
+
+
+def checks_of_calls(
+    form: Callable[[Any], Callable[..., Any]], differentiable: Sequence[str]
+) -> tuple[Callable[[Any, Any], None], ...]:
+    """The checks of what calls owe each other.
+
+    Args:
+        form: From anybody's function to one that takes `case.inputs()`.
+        differentiable: The inputs that get a gradient.
+
+    Returns:
+        inputs_stay, repeatable, side_by_side, backward_twice and alone.
+    """
+
+    def inputs_stay(fn: Any, case: Any) -> None:
+        """Leaves its inputs as they are, forward and backward."""
+        assert_inputs_stay(form(fn), case.inputs(), differentiable)
+
+    def repeatable(fn: Any, case: Any) -> None:
+        """The same call gives the same bits, forward and backward."""
+        assert_repeatable(form(fn), case.inputs(), differentiable)
+
+    def side_by_side(fn: Any, case: Any) -> None:
+        """A call stands, and its gradient, whatever is called in between."""
+        others = replace(case, seed=case.seed + 100).inputs()
+        assert_side_by_side(form(fn), case.inputs(), others, differentiable)
+
+    def backward_twice(fn: Any, case: Any) -> None:
+        """A second backward of one call gives the same bits."""
+        assert_backward_twice(form(fn), case.inputs(), differentiable)
+
+    def alone(fn: Any, case: Any) -> None:
+        """The gradient of one input is the same where no other gets one."""
+        assert_alone(form(fn), case.inputs(), differentiable)
+
+    return inputs_stay, repeatable, side_by_side, backward_twice, alone

@@ -18,14 +18,7 @@ from minidistil_kernels.testing.accuracy import (
     measure,
     outputs_of,
 )
-from minidistil_kernels.testing.calls import (
-    assert_alone,
-    assert_any_upstream,
-    assert_backward_twice,
-    assert_inputs_stay,
-    assert_repeatable,
-    assert_side_by_side,
-)
+from minidistil_kernels.testing.calls import assert_any_upstream, checks_of_calls
 from minidistil_kernels.testing.report import Law, Report, try_laws
 
 Operation = Callable[..., Any]
@@ -52,6 +45,9 @@ def common_laws(
         many: More of them, for `accurate` alone: large ones, which cost many programs, and empty.
         loss: The result is one number: its upstream gradient has no layout.
     """
+    inputs_stay, repeatable, side_by_side, backward_twice, alone = checks_of_calls(
+        lambda fn: fn, differentiable
+    )
 
     def accurate(fn: Operation, case: Any) -> None:
         """Equals the reference, forward and backward, as closely as plain PyTorch does."""
@@ -61,10 +57,6 @@ def common_laws(
         """Returns as many tensors as the reference, of its shapes and dtypes."""
         inputs = case.inputs()
         assert_same_form(fn(**inputs), twin(**inputs))
-
-    def inputs_stay(fn: Operation, case: Any) -> None:
-        """Leaves its inputs as they are, forward and backward."""
-        assert_inputs_stay(fn, case.inputs(), differentiable)
 
     def any_stride(fn: Operation, case: Any) -> None:
         """Rows may lie apart in memory, and so may each of the integers and booleans."""
@@ -77,23 +69,6 @@ def common_laws(
         assert_any_upstream(
             lambda layout: measure(fn, twin, twin, case.inputs(), differentiable, layout)
         )
-
-    def repeatable(fn: Operation, case: Any) -> None:
-        """The same call gives the same bits, forward and backward."""
-        assert_repeatable(fn, case.inputs(), differentiable)
-
-    def side_by_side(fn: Operation, case: Any) -> None:
-        """A call stands, and its gradient, whatever is called in between."""
-        others = replace(case, seed=case.seed + 100).inputs()
-        assert_side_by_side(fn, case.inputs(), others, differentiable)
-
-    def backward_twice(fn: Operation, case: Any) -> None:
-        """A second backward of one call gives the same bits."""
-        assert_backward_twice(fn, case.inputs(), differentiable)
-
-    def alone(fn: Operation, case: Any) -> None:
-        """The gradient of one input is the same where no other gets one."""
-        assert_alone(fn, case.inputs(), differentiable)
 
     checks = [same_form, inputs_stay, any_stride, repeatable] + [any_upstream] * (not loss)
     # What calls owe each other hardly depends on the shape: one hard case is enough.

@@ -42,16 +42,18 @@ class Law:
             the sentence.
         cases: Where the cases come from. A case is a small dataclass that makes its tensors.
         hard: Cases that are tried first, always.
+        subject: Stands before the sentence, where it is said of something else, too.
     """
 
     check: Callable[[Callable[..., Any], Any], None]
     cases: SearchStrategy[Any]
     hard: Sequence[Any] = ()
+    subject: str = ""
 
     @property
     def sentence(self) -> str:
         """What holds, in words."""
-        return str(self.check.__doc__).strip().rstrip(".")
+        return self.subject + str(self.check.__doc__).strip().rstrip(".")
 
     def try_on(self, fn: Callable[..., Any], examples: int = 20) -> "Result":
         """Try the law on `fn` with the hard cases, then with this many random ones.
