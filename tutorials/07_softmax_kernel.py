@@ -11,7 +11,7 @@
 # **At the end you can** say what a program, a grid, a lane and a mask are, count traffic line by
 # line, write a kernel, and find out whether it is right.
 #
-# Before this: [Attention by hand](03_attention.md). After it:
+# Before this: [The heads](06_heads.md), and for softmax [attention](03_attention.md). After it:
 # [Fused attention](08_fused_attention.md).
 #
 # !!! note "Nothing here ran on a GPU, so nothing was timed"

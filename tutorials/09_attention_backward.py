@@ -10,7 +10,8 @@
 # **At the end you can** derive the five products of the backward pass, say what it must remember,
 # why dropout needs no mask in memory, and why two kernels give the same bits every time.
 #
-# Before this: [Fused attention](08_fused_attention.md). Letters: [Notation](../notation.md).
+# Before this: [Fused attention](08_fused_attention.md). After it:
+# [Measuring a kernel](10_measuring.md). Letters: [Notation](../notation.md).
 # Nothing here ran on a GPU: bytes are counted, nothing is timed.
 
 # %%

@@ -12,8 +12,8 @@
 # **At the end you can** soften a distribution, derive the factor $T^2$, say what a cosine does not
 # see, why losses are added as sums, and what share of the work the head is.
 #
-# Before this: [Agreeing with the reference](05_reference.md), for the weights. After it:
-# [Distil a student](12_distil.md). Letters: [Notation](../notation.md); $T$ is the temperature.
+# Before this: [Measuring a kernel](10_measuring.md), and for masked words [the heads](06_heads.md).
+# After it: [Distil a student](12_distil.md). Letters: [Notation](../notation.md), and $T$.
 
 # %%
 import math

@@ -24,8 +24,11 @@ from minidistil import __version__
 from minidistil.cli.check import check
 from minidistil.cli.checkpoints import convert, info
 from minidistil.cli.distill import distill
+from minidistil.cli.explain import explain
 from minidistil.cli.finetune import evaluate, finetune
+from minidistil.cli.learn import learn
 from minidistil.cli.predict import answer, choose, classify, fill_mask, tag
+from minidistil.cli.reproduce import reproduce
 from minidistil.cli.vectors import embed, search
 
 # 128 + SIGINT and 128 + SIGPIPE: what shells report of other tools. (SIGPIPE itself stays switched
@@ -56,7 +59,10 @@ VERBS = (
     distill,
     finetune,
     evaluate,
+    reproduce,
+    explain,
     check,
+    learn,
 )
 for _verb in VERBS:
     cli.add_command(_verb)

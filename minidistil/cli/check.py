@@ -1,17 +1,18 @@
 """The verb `check`: the conformance suite of `minidistil_kernels.testing` on anybody's function."""
 
-import importlib.util
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import click
+
+from minidistil.learn.running import kernel_conditions, run_file
 
 OPS = (
     "add_layer_norm",
@@ -76,7 +77,7 @@ def check(function: str, op: str | None, packed: str | None, examples: int, as_j
             f"the conformance suite needs {error.name}: pip install 'minidistil[learn]'"
         ) from error
     suite = getattr(testing, f"check_{op}")
-    with redirect_stdout(sys.stderr), _conditions():  # the report alone is the output
+    with redirect_stdout(sys.stderr), kernel_conditions():  # the report alone is the output
         modules: dict[Path, ModuleType] = {}
         forms = {} if packed is None else {"packed": _load(packed, modules)}
         report = suite(_load(function, modules), **forms, examples=examples)
@@ -92,39 +93,11 @@ def _load(place: str, modules: dict[Path, ModuleType]) -> Callable[..., Any]:
     path = Path(file).resolve()
     if not path.is_file():
         raise click.UsageError(f"there is no file {file!r}")
+    if path.suffix != ".py":
+        raise click.UsageError(f"{file!r} is no Python file: its name must end in .py")
     if path not in modules:
-        modules[path] = _run(file, path)
+        modules[path] = run_file(path)
     found = getattr(modules[path], name, None)
     if not callable(found):
         raise click.UsageError(f"{file} has no function {name!r}")
     return found
-
-
-def _run(file: str, path: Path) -> ModuleType:
-    """Run a file as Python would."""
-    spec = importlib.util.spec_from_file_location(f"checked_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise click.UsageError(f"{file!r} is no Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where a dataclass looks for the module it stands in
-    # What lies beside the file can be imported by it, as with `python FILE.py`.
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever somebody's file raises
-        reason = f"{type(error).__name__}: {error}"
-        raise click.ClickException(f"{file} can't be run: {reason}") from error
-    return module
-
-
-@contextmanager
-def _conditions() -> Iterator[None]:
-    """Interpreted kernels are checked, and shown NaN in what a GPU leaves undefined."""
-    with ExitStack() as stack:
-        if importlib.util.find_spec("triton") is not None:
-            from minidistil_kernels import interpreter, lab
-
-            if interpreter.INTERPRETING:
-                stack.enter_context(lab.memory_checks())
-                stack.enter_context(lab.undefined_as_nan())
-        yield

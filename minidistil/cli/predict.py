@@ -86,9 +86,7 @@ def _show_fills(result: list[Any]) -> str:
     "classify",
     epilog="""\b
 Example:
-  minidistil classify \\
-      --model distilbert/distilbert-base-uncased-finetuned-sst-2-english \\
-      "I've been waiting for this all my life." "I hate this so much!"
+  minidistil classify "I've been waiting for this all my life." "I hate this so much!"
 """,
 )
 @click.argument("text", nargs=-1)
@@ -98,6 +96,7 @@ Example:
 def classify(common: Common, text: tuple[str, ...], top_k: int | None, every: bool) -> None:
     """Label texts: sentiment, topic, or whatever the model was trained for.
 
+    The default model is the student that comes with the package: sentiment, English.
     JSON fields: text and, for pairs, text_pair. An empty line has no result (null).
     """
     if every and top_k:

@@ -28,8 +28,7 @@ def _replaceable(context: click.Context, option: click.Parameter, path: Path | N
     "embed",
     epilog="""\b
 Example:
-  minidistil convert sentence-transformers/all-MiniLM-L6-v2 minilm
-  minidistil embed --model minilm "A cat sat on the mat." "A feline rested."
+  minidistil embed "A cat sat on the mat." "A feline rested."
 """,
 )
 @click.argument("text", nargs=-1)
@@ -54,6 +53,7 @@ def embed(
 ) -> None:
     """Make a vector of each text.
 
+    The default model is the student that comes with the package: English sentences.
     JSON fields: text. An empty line has no result: null, or a row of NaN in FILE.npy.
     """
     records = common.records(text, ("text",))
@@ -92,8 +92,7 @@ def _save_vectors(path: Path, vectors: "Iterable[np.ndarray | None]", dim: int) 
     "search",
     epilog="""\b
 Example:
-  minidistil convert sentence-transformers/all-MiniLM-L6-v2 minilm
-  minidistil search --model minilm --in README.md "how do I install it?"
+  minidistil search --in README.md "how do I install it?"
 """,
 )
 @click.argument("query", nargs=-1)
@@ -133,6 +132,7 @@ def search(
 ) -> None:
     """Find the passages that mean what a QUERY means. Quote a query of several words.
 
+    The default model is the student that comes with the package: English sentences.
     Without QUERY, queries are read from --file or standard input, one a line. A passage
     longer than the model is split. JSON fields: query. An empty line has no result (null).
     """

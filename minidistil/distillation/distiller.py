@@ -56,7 +56,7 @@ class Distillation(Objective):
     def __init__(
         self,
         student: DistilBertForMaskedLM | DistilBertModel,
-        teacher: DistilBertForMaskedLM | DistilBertModel,
+        teacher: DistilBertForMaskedLM | DistilBertModel | None,
         weights: LossWeights = LossWeights(),
         *,
         temperature: float = 2.0,
@@ -66,13 +66,15 @@ class Distillation(Objective):
 
         Args:
             student: With a masked-LM head, or without one where neither ce nor mlm has a weight.
-            teacher: Is put in eval mode; it never learns.
+            teacher: Is put in eval mode; it never learns. None where mlm is the only loss: that is
+                BERT's own training.
             weights: The factor of each loss.
             temperature: T of the cross-entropy with the teacher.
             masked_only: Hold that cross-entropy to masked tokens; else it is over all.
 
         Raises:
-            ValueError: Models that do not fit, a model without a head that needs one.
+            ValueError: Models that do not fit, a model without a head that needs one, a loss that
+                needs a teacher without one.
         """
         super().__init__()
         self.weights = {name: weight for name, weight in asdict(weights).items() if weight}
@@ -83,9 +85,12 @@ class Distillation(Objective):
         self._check_fit(student, teacher)
         self.model = student
         # In a list: the teacher is no part of what is trained, saved or kept in step by DDP.
-        self._teacher = [teacher.eval().requires_grad_(False)]
+        self._teacher = [teacher if teacher is None else teacher.eval().requires_grad_(False)]
 
-    def _check_fit(self, student: torch.nn.Module, teacher: torch.nn.Module) -> None:
+    def _check_fit(self, student: torch.nn.Module, teacher: torch.nn.Module | None) -> None:
+        taught = [name for name in self.weights if name != "mlm"]
+        if teacher is None and taught:
+            raise ValueError(f"without a teacher there is only mlm, not {', '.join(taught)}")
         headed = {"ce": (student, teacher), "mlm": (student,)}
         for name in set(headed) & set(self.weights):
             for model in headed[name]:
@@ -94,8 +99,9 @@ class Distillation(Objective):
                         f"the loss {name!r} has a weight, but {type(model).__name__} has no "
                         "masked-LM head: give it 0, or pass DistilBertForMaskedLM"
                     )
-        fields = ("vocab_size", "dim", "max_position_embeddings")
-        for name in fields:
+        if teacher is None:
+            return
+        for name in ("vocab_size", "dim", "max_position_embeddings"):
             ours, theirs = (getattr(model.config, name) for model in (student, teacher))
             if ours != theirs:
                 raise ValueError(f"{name} is {ours} in the student, {theirs} in the teacher")
@@ -117,8 +123,10 @@ class Distillation(Objective):
         (teacher,) = self._teacher
         inputs = {name: batch[name] for name in INPUTS if name in batch}
         hidden = real_rows(self.model.encoder(**inputs).last_hidden_state, batch)
-        with torch.no_grad():
-            target = real_rows(teacher.encoder(**inputs).last_hidden_state, batch)
+        target = hidden.detach()  # nobody looks at it without a teacher
+        if teacher is not None:
+            with torch.no_grad():
+                target = real_rows(teacher.encoder(**inputs).last_hidden_state, batch)
         sums = {}
         if "cos" in self.weights:
             sums["cos"] = losses.cosine(hidden, target)

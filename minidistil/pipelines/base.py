@@ -14,6 +14,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -62,7 +63,7 @@ class Pipeline(ABC, Generic[Item]):
 
     model_class: ClassVar[type[DistilBertPreTrainedModel]]
     settings_class: ClassVar[type[Any]]
-    default_model: ClassVar[str | None] = None
+    default_model: ClassVar[str | Path | None] = None
 
     def __init__(
         self,

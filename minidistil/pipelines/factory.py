@@ -46,7 +46,9 @@ def pipeline(
         task: "fill-mask", "text-classification" ("sentiment-analysis"), "token-classification"
             ("ner"), "question-answering", "multiple-choice" or "feature-extraction".
         model: A folder, a hub repository (`"user/name"`, `"user/name@revision"`) or a model. None
-            takes the task's well-known checkpoint, where there is one.
+            takes the student that is shipped for "text-classification" (sentiment) and
+            "feature-extraction" (sentence vectors), else the task's well-known checkpoint, where
+            there is one.
         tokenizer: Likewise; None takes that of the checkpoint.
         device: A name such as "cuda", or the number of a GPU; None is the CPU for a checkpoint,
             and where the model is for a model. As in transformers, a model is itself moved there,
@@ -115,5 +117,9 @@ def _load(
             f"{str(name)!r} has no trained {', '.join(untrained)} of the shape that is needed: "
             f"pass a checkpoint fine-tuned for {task}"
         )
+    if cls is FeatureExtraction:  # which asks no head, whatever the checkpoint has
+        own = ("embeddings.", "transformer.")
+        unused = info["unexpected_keys"]
+        info["unexpected_keys"] = [key for key in unused if any(part in key for part in own)]
     warn_of(info, f"{model_class.__name__} from {str(name)!r}")
     return model

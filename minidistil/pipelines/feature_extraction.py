@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from tokenizers import Encoding
 from torch import Tensor
 
+from minidistil.assets import STUDENT
 from minidistil.pipelines.base import Pipeline, output_of, text_of
 from minidistil.pretrained import DistilBertPreTrainedModel
 
@@ -46,6 +47,7 @@ class FeatureExtraction(Pipeline[str]):
 
     model_class = DistilBertPreTrainedModel
     settings_class = FeatureExtractionSettings
+    default_model = STUDENT
 
     def read(self, item: object) -> str:
         """Check a text."""

@@ -12,6 +12,7 @@ from tokenizers import Encoding
 from torch import Tensor
 
 from minidistil.arguments import whole
+from minidistil.assets import STUDENT
 from minidistil.heads import DistilBertForSequenceClassification
 from minidistil.pipelines.base import Pipeline, output_of, text_of
 
@@ -64,7 +65,7 @@ class TextClassification(Pipeline[Pair]):
 
     model_class = DistilBertForSequenceClassification
     settings_class = TextClassificationSettings
-    default_model = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
+    default_model = STUDENT
 
     def __call__(self, inputs: Any, **settings: Any) -> Any:
         """Run the task, as in `Pipeline`."""

@@ -16,8 +16,20 @@ from minidistil.heads.base import DistilBertHead
 from minidistil.training.decoding import best_answers, word_tags
 from minidistil.training.examples import Example, collate
 from minidistil.training.head_objective import LABELS
-from minidistil.training.metrics import answer_metrics, choice_metrics, tag_metrics, text_metrics
-from minidistil.training.records import ChoiceRecord, QuestionRecord, Record, TagRecord
+from minidistil.training.metrics import (
+    answer_metrics,
+    choice_metrics,
+    installed,
+    tag_metrics,
+    text_metrics,
+)
+from minidistil.training.records import (
+    ChoiceRecord,
+    QuestionRecord,
+    Record,
+    TagRecord,
+    TextRecord,
+)
 from minidistil.training.trainer import to_device
 
 
@@ -48,6 +60,18 @@ def predict(
                 logits += output.logits.float().cpu()
     model.train(training)
     return logits
+
+
+def check_scorer(records: Sequence[Record]) -> None:
+    """Check that what counts the scores of such records is installed.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if records and isinstance(records[0], TextRecord):
+        installed("torchmetrics")
+    if records and isinstance(records[0], TagRecord):
+        installed("seqeval.metrics")
 
 
 def evaluate(

@@ -32,7 +32,7 @@ from minidistil.heads import (
 from minidistil.heads.base import IGNORE_INDEX, DistilBertHead
 from minidistil.tokenization import DistilBertTokenizer
 from minidistil.training import processes
-from minidistil.training.evaluation import evaluate
+from minidistil.training.evaluation import check_scorer, evaluate
 from minidistil.training.examples import Example, collate, make_examples
 from minidistil.training.head_objective import HeadObjective
 from minidistil.training.log import read_log
@@ -140,9 +140,10 @@ def finetune(
         The scores of each epoch; empty without held-out records.
 
     Raises:
-        ValueError: Records that don't fit the model, or settings; always before training starts.
+        ValueError: What does not fit, or a package that scores need; before training starts.
     """
     config, folder = model.config, Path(folder)
+    check_scorer(held_out)
     problem = config.problem_type or "single_label_classification"
     form = {
         "max_length": tuning.max_length or config.max_position_embeddings,
@@ -173,9 +174,8 @@ def finetune(
         seed=tuning.seed,
     )
     said = hashlib.sha256(repr((records, held_out)).encode(errors="surrogatepass"))
-    depends = asdict(tuning) | {"records": said.hexdigest()}
-    running |= {"device": device, "describe": depends}
-    trainer = Trainer(objective, source, settings, folder, **running)
+    told = asdict(tuning) | {"records": said.hexdigest()}
+    trainer = Trainer(objective, source, settings, folder, device=device, describe=told, **running)
     path = folder / "scores.jsonl"
     scores = read_log(path)  # of an interrupted run
     for epoch in range(len(scores) + 1, tuning.epochs + 1):

@@ -14,11 +14,25 @@ import re
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from torch import Tensor
 
 from minidistil.training.records import QuestionRecord
+
+
+def installed(package: str) -> Any:
+    """Import a package of the extra `train`.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        name = package.partition(".")[0]
+        raise ValueError(f"scores need {name}: pip install 'minidistil[train]'") from error
 
 
 def text_metrics(logits: Tensor, labels: Tensor, problem_type: str) -> dict[str, float]:
@@ -39,11 +53,8 @@ def text_metrics(logits: Tensor, labels: Tensor, problem_type: str) -> dict[str,
     Raises:
         ValueError: torchmetrics is not installed.
     """
-    try:
-        from torchmetrics import functional
-        from torchmetrics.functional import classification
-    except ImportError as error:
-        raise _missing("torchmetrics") from error
+    functional = installed("torchmetrics").functional
+    classification = functional.classification
     count = logits.shape[1]
     if problem_type == "regression":
         guesses, labels = logits.flatten().double(), labels.flatten().double()
@@ -79,11 +90,7 @@ def tag_metrics(predicted: list[list[str]], right: list[list[str]]) -> dict[str,
     Raises:
         ValueError: seqeval is not installed.
     """
-    try:
-        from seqeval import metrics
-    except ImportError as error:
-        raise _missing("seqeval") from error
-    quiet: Any = {"zero_division": 0}  # the type seqeval gives it is wrong
+    metrics, quiet = installed("seqeval.metrics"), {"zero_division": 0}
     scores: dict[str, Any] = {
         "precision": metrics.precision_score(right, predicted, **quiet),
         "recall": metrics.recall_score(right, predicted, **quiet),
@@ -126,7 +133,3 @@ def _word_f1(said: list[str], right: list[str]) -> float:
     """Harmonic mean of precision and recall of words; no words are right only for none."""
     common = (Counter(said) & Counter(right)).total()
     return 2 * common / (len(said) + len(right)) if said else float(not right)
-
-
-def _missing(package: str) -> ValueError:
-    return ValueError(f"scores need {package}: pip install 'minidistil[train]'")

@@ -1,5 +1,6 @@
 """Pictures: pages that stand alone, one HTML file each, without a network.
 
+- `minidistil.visual.explorer`: what each head of a model looks at in a text.
 - `minidistil.visual.tiles`: which program of a kernel reads and writes which tile.
 - `minidistil.visual.curves`: the losses of training runs.
 - `minidistil.visual.page`: the shell that such pages share.

@@ -128,6 +128,20 @@ def test_errors_of_weights(weights, message):
         LossWeights(**weights)
 
 
+def test_without_a_teacher_it_is_masked_language_modelling(pair):
+    student, _ = pair
+    batch = masked_batch(3)
+    objective = Distillation(student, None, LossWeights(ce=0, mlm=1, cos=0))
+    want = losses.masked_lm(
+        student(**{k: v for k, v in batch.items() if k != "labels"}).logits, batch["labels"]
+    )
+    assert objective(batch).keys() == objective.counts(batch).keys() == {"mlm"}
+    torch.testing.assert_close(objective(batch)["mlm"], want)
+    for weights in (LossWeights(), LossWeights(ce=0, cos=0, mse=1)):
+        with pytest.raises(ValueError, match="without a teacher there is only mlm, not "):
+            Distillation(student, None, weights)
+
+
 def test_errors(pair):
     student, teacher = pair
     with pytest.raises(ValueError, match="temperature is 0"):

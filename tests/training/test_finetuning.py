@@ -1,6 +1,8 @@
 """Every head learns a task that a rule decides; runs stop, resume, and keep the best epoch."""
 
 import random
+import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -269,3 +271,14 @@ def test_errors_come_before_training(tmp_path):
     with pytest.raises(ValueError, match="there are no records"):
         finetune(model, TOKENIZER, [], tmp_path / "run", FAST)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("task", "package"), [("single", "torchmetrics"), ("tags", "seqeval")])
+def test_a_missing_scorer_is_named_before_training(task, package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"{package}.metrics", raising=False)
+    records = data_of(task, 8)
+    with pytest.raises(ValueError, match=f"need {package}: pip install"):
+        finetune(model_of(task), TOKENIZER, records, tmp_path, FAST, held_out=records)
+    assert not [*tmp_path.iterdir()]
+    finetune(model_of(task), TOKENIZER, records, tmp_path, replace(FAST, epochs=1))

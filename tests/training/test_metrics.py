@@ -127,6 +127,7 @@ def test_choices():
 
 def test_a_package_that_is_not_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "seqeval", None)
+    monkeypatch.delitem(sys.modules, "seqeval.metrics", raising=False)
     monkeypatch.setitem(sys.modules, "torchmetrics", None)
     advice = r"pip install 'minidistil\[train\]'"
     with pytest.raises(ValueError, match=f"need seqeval: {advice}"):
