@@ -38,7 +38,7 @@ demo: $(VENV)/.base
 	$(BIN)/minidistil search --in README.md --in docs --top-k 1 \
 	    "how many tokens can a text have" \
 	    "grade the homework of a class" \
-	    "a large model answers texts that nobody has labelled"
+	    "why is my text read differently with padding"
 
 # The quick suite: at most ten minutes on two cores.
 test: $(VENV)/.test

@@ -62,7 +62,7 @@ function drawAnswer() {
 
 function openGrid() {
   const columns = Math.max(...heads.map((numbers) => numbers.length));
-  $("grid").style.gridTemplateColumns = `auto repeat(${columns}, 2.7rem)`;
+  $("grid").style.gridTemplateColumns = `auto repeat(${columns}, minmax(1.2rem, 2.7rem))`;
   const ink = getComputedStyle(document.documentElement).getPropertyValue("--weight");
   all.forEach((one, number) => {
     if (one.place === 0) {
