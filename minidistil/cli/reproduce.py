@@ -32,7 +32,14 @@ def _numbers(context: click.Context, option: click.Parameter, value: str) -> lis
 SEEDS = click.option("--seeds", default="0", show_default=True, metavar="I,...", callback=_numbers)
 
 
-@click.group("reproduce")
+STUDENT_EXAMPLE = """\b
+Example:
+  minidistil reproduce student --output runs
+  minidistil reproduce student --output runs --seeds 0,1,2 --controls
+"""
+
+
+@click.group("reproduce", epilog=STUDENT_EXAMPLE)
 def reproduce() -> None:
     """Train again what this project ships and reports.
 
@@ -42,14 +49,7 @@ def reproduce() -> None:
     """
 
 
-@reproduce.command(
-    "student",
-    epilog="""\b
-Example:
-  minidistil reproduce student --output runs
-  minidistil reproduce student --output runs --seeds 0,1,2 --controls
-""",
-)
+@reproduce.command("student", epilog=STUDENT_EXAMPLE)
 @OUTPUT
 @DATA
 @SEEDS

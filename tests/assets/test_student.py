@@ -77,6 +77,7 @@ def test_the_bars():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_the_scores_come_out_again(tmp_path):
     if "MINIDISTIL_DATA" not in os.environ:
         pytest.skip("needs real texts: set MINIDISTIL_DATA")

@@ -63,7 +63,7 @@ def test_wrong_calls(shell):
         assert run.code == 2 and "Usage: minidistil" in run.err and run.out == ""
 
 
-@pytest.mark.parametrize("verb", ["tag", "choose", "embed"])
+@pytest.mark.parametrize("verb", ["tag", "choose"])
 def test_a_verb_without_a_default_needs_a_model(shell, verb):
     run = shell(verb, "a", "b", "c")
     assert run.code == 2 and "--model is needed: " in run.err

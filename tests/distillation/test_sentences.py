@@ -125,10 +125,10 @@ def test_a_student_learns_both(data, tmp_path):
     source = AnsweredBatches(data, answers, tokens_per_batch=60, epochs=25, seed=4)
     everything = pack([data[number] for number in range(len(data))])
     everything |= {"vectors": answers.vectors, "logits": answers.logits}
-    before = {name: float(loss) for name, loss in objective(everything).items()}
+    before = {name: loss.item() for name, loss in objective(everything).items()}
     settings = TrainingSettings(source.steps, learning_rate=3e-3)
     Trainer(objective, source, settings, tmp_path / "run").run()
-    after = {name: float(loss) for name, loss in objective(everything).items()}
+    after = {name: loss.item() for name, loss in objective(everything).items()}
     assert all(after[name] < 0.3 * before[name] for name in before), (before, after)
 
 

@@ -1,5 +1,8 @@
 """Vectors of texts against transformers, on small random weights and on real ones."""
 
+import json
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -28,8 +31,18 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def embed(folder):
-    with pytest.warns(UserWarning, match="not used: vocab_layer_norm"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that the head is not used goes without saying
         return pipeline("feature-extraction", folder)
+
+
+def test_a_layer_that_is_not_used_is_said(tmp_path):
+    save_checkpoint(tmp_path, DistilBertForMaskedLM)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"n_layers": 1}))
+    with pytest.warns(UserWarning, match=r"not used: .*transformer\.layer\.1") as caught:
+        pipeline("feature-extraction", tmp_path)
+    assert "vocab" not in str(caught[0].message)
 
 
 @torch.no_grad()
