@@ -4,10 +4,10 @@ import json
 import os
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from minidistil import DistilBertForSequenceClassification, DistilBertTokenizer, pipeline
 from minidistil.assets import STUDENT
@@ -77,18 +77,18 @@ def test_the_bars():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(900)
 def test_the_scores_come_out_again(tmp_path):
     if "MINIDISTIL_DATA" not in os.environ:
         pytest.skip("needs real texts: set MINIDISTIL_DATA")
     minilm_folder()
     texts = read_all(Path(os.environ["MINIDISTIL_DATA"]), tmp_path)
+    # Two kinds of the five: paragraphs alone would take minutes.
+    pairs = {kind: texts.pairs["judge"][kind] for kind in ("speeches", "comments")}
+    texts = replace(texts, pairs={"judge": pairs})
     run = StudentRun(texts, tmp_path)
     student = DistilBertForSequenceClassification.from_pretrained(STUDENT)
     judge = Judge(run.teacher, DistilBertTokenizer.from_pretrained(STUDENT), texts)
-    torch.testing.assert_close(
-        judge.agreement(student), SCORES[SHIPPED]["agreement"], atol=2e-3, rtol=0
-    )
-    torch.testing.assert_close(
-        judge.accuracy(student), SCORES[SHIPPED]["accuracy"], atol=2e-3, rtol=0
-    )
+    want, found = SCORES[SHIPPED]["agreement"], judge.agreement(student)
+    assert all(abs(found[kind] - want[kind]) < 2e-3 for kind in pairs), found
+    assert judge.accuracy(student) == pytest.approx(SCORES[SHIPPED]["accuracy"], abs=2e-3)
