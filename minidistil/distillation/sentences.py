@@ -30,6 +30,7 @@ from minidistil.distillation import losses
 from minidistil.distillation.batches import BatchPlan, pack
 from minidistil.distillation.data import TokenFile
 from minidistil.heads import DistilBertForSequenceClassification
+from minidistil.heads.base import widened
 from minidistil.model import DistilBertModel
 from minidistil.training import processes
 from minidistil.training.head_objective import logit_rows
@@ -53,8 +54,7 @@ class Answers:
 
 def mean_vectors(hidden: Float[Tensor, "N D"], cu_seqlens: Int[Tensor, " ends"]) -> Tensor:
     """The mean of each sequence's hidden states, (B, D), in float32 or wider."""
-    wide = hidden if hidden.dtype == torch.float64 else hidden.float()
-    return torch.segment_reduce(wide, "mean", lengths=cu_seqlens.diff().long())
+    return torch.segment_reduce(widened(hidden), "mean", lengths=cu_seqlens.diff().long())
 
 
 def ask(
