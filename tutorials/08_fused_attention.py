@@ -30,6 +30,7 @@ from minidistil_kernels import attention, lab
 from minidistil_kernels.attention_forward import attention_forward_kernel, forward_tile
 from minidistil_kernels.testing.attention import LAWS
 
+plt.style.use("minidistil.visual.style")
 torch.manual_seed(0)
 H, K = 2, 64  # heads, and their width
 

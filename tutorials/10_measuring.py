@@ -33,6 +33,7 @@ from minidistil_kernels.lab.roofline import GPUS
 
 if not interpreter.INTERPRETING:
     sys.exit("Traffic is counted in Triton's interpreter: set TRITON_INTERPRET=1")
+plt.style.use("minidistil.visual.style")
 torch.manual_seed(0)
 ROWS, D = 96, 768
 

@@ -116,7 +116,7 @@ def masked_lm(
     def judged(variant: str, seed: int) -> Scores:
         return {"masked words": run.scores(run.student(variant, seed))}
 
-    runs = {"teacher": lambda: {"masked words": run.scores(run.teacher())}}
+    runs = {"teacher": lambda: {"masked words": run.scores(run.teacher)}}
     for seed in seeds:
         for variant in VARIANTS if ablation else [*VARIANTS][:1]:
             runs[f"{variant}, every {every}, seed {seed}"] = partial(judged, variant, seed)

@@ -12,6 +12,7 @@ Not here: texts (`texts.py`), the losses (`minidistil.distillation`).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class MaskedLMRun:
         self.held = self._tokens("held", judge)
         self.share = self._tokens(f"every {recipe.every}", learn[:: recipe.every])
 
+    @cached_property
     def teacher(self) -> DistilBertForMaskedLM:
         """MiniLM with a new head, trained on masked words of the whole corpus."""
         encoder: Any = convert_bert(self.minilm)[0]
@@ -110,7 +112,7 @@ class MaskedLMRun:
 
     def student(self, variant: str, seed: int) -> DistilBertForMaskedLM:
         """A student of a variant of `VARIANTS`."""
-        teacher, recipe = self.teacher(), self.recipe
+        teacher, recipe = self.teacher, self.recipe
         start = make_student(teacher, recipe.layers)
         if variant == "random layers":
             torch.manual_seed(seed)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minidistil.training.log import read_log
+from minidistil.visual.pictures import STYLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ def draw_curves(runs: Mapping[str, str | Path]) -> "Figure":
     Raises:
         ValueError: A run has no log, or an empty one.
     """
+    from matplotlib import style
     from matplotlib.figure import Figure
 
     logs = {label: read_log(Path(folder) / "log.jsonl") for label, folder in runs.items()}
@@ -34,14 +36,16 @@ def draw_curves(runs: Mapping[str, str | Path]) -> "Figure":
             raise ValueError(f"the run {label!r} in {runs[label]} has no line in its log.jsonl")
     names = [name for name in next(iter(logs.values()))[0] if name not in NO_LOSSES]
     shown: Sequence[str] = [*names, "learning_rate"]
-    figure = Figure(figsize=(7, 2 * len(shown)), layout="constrained")
-    panels = figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
-    for axes, name in zip(panels, shown, strict=True):
-        for label, log in logs.items():
-            lines = [line for line in log if name in line]
-            axes.plot([line["step"] for line in lines], [line[name] for line in lines], label=label)
-        axes.set_ylabel(name.replace("_", " "))
-        axes.grid(alpha=0.3)
-    panels[0].legend()
-    panels[-1].set_xlabel("step")
+    with style.context(STYLE):
+        figure = Figure(figsize=(7, 2 * len(shown)))
+        panels = figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
+        for axes, name in zip(panels, shown, strict=True):
+            for label, log in logs.items():
+                lines = [line for line in log if name in line]
+                steps, values = [line["step"] for line in lines], [line[name] for line in lines]
+                axes.plot(steps, values, label=label)
+            axes.set_ylabel(name.replace("_", " "))
+            axes.grid()
+        panels[0].legend()
+        panels[-1].set_xlabel("step")
     return figure
