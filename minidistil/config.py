@@ -73,6 +73,14 @@ class DistilBertConfig:
 
     Raises:
         ValueError: A field has a value that makes no model; names the field and the value.
+
+    Examples:
+        >>> config = DistilBertConfig(n_layers=3, num_labels=2)
+        >>> config.hidden_size, config.id2label
+        (768, {0: 'LABEL_0', 1: 'LABEL_1'})
+        >>> DistilBertConfig(dim=100, n_heads=12)
+        Traceback (most recent call last):
+        ValueError: config.dim must be a multiple of n_heads=12, not 100
     """
 
     vocab_size: int = 30522
@@ -211,7 +219,12 @@ class DistilBertConfig:
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **where: Any) -> Self:
-        """Read the config.json of a folder or hub repository; `where` as in `resolve_file`."""
+        """Read the config.json of a folder or hub repository; `where` as in `resolve_file`.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ValueError: It holds no config; names the file and the field.
+        """
         path = resolve_file(name_or_path, "config.json", **where)
         if path is None:
             raise FileNotFoundError(f"{str(name_or_path)!r} has no config.json")

@@ -21,7 +21,16 @@ from minidistil.transformer import Transformer
 
 
 class DistilBertModel(DistilBertPreTrainedModel):
-    """The DistilBERT encoder, without a head."""
+    """The DistilBERT encoder, without a head.
+
+    Examples:
+        >>> import torch
+        >>> from minidistil import DistilBertConfig
+        >>> config = DistilBertConfig(vocab_size=100, n_layers=2, n_heads=2, dim=32, hidden_dim=64)
+        >>> model = DistilBertModel(config).eval()  # random weights
+        >>> model(torch.tensor([[1, 7, 5, 2]])).last_hidden_state.shape
+        torch.Size([1, 4, 32])
+    """
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)

@@ -130,6 +130,12 @@ def add_layer_norm(
     Raises:
         ValueError: A dtype, device, stride or shape the kernel does not serve, D > `MAX_D`, or
             eps < 0.
+
+    Examples:
+        >>> import torch
+        >>> x, residual = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 1.0]])
+        >>> add_layer_norm(x, residual, weight=torch.ones(2), bias=torch.zeros(2))
+        tensor([[-1.,  1.]])
     """
     op = "add_layer_norm"
     check_floats(op, x=x, residual=residual, weight=weight, bias=bias)

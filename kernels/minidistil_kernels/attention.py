@@ -27,6 +27,7 @@ from minidistil_kernels.inputs import (
     check_rows,
     check_shape,
     on_device_of_first,
+    seed_tensor,
 )
 
 MIN_K, MAX_K = 16, 128  # head widths: what a matrix product needs, and what registers hold
@@ -73,6 +74,16 @@ def attention(
         ValueError: A dtype, device, stride, shape, head width, scale, probability or seed that the
             kernels do not serve; `cu_seqlens` that do not rise from 0 to N; a `max_seqlen` too
             small, or without `cu_seqlens`; `key_mask` together with `cu_seqlens`.
+
+    Examples:
+        >>> import torch
+        >>> query, key, value = torch.randn(3, 2, 4, 10, 16)  # (B, H, S, K) each
+        >>> attention(query, key, value).shape
+        torch.Size([2, 4, 10, 16])
+        >>> packed = torch.randn(3, 7, 4, 16)  # two sequences of 3 and 4 tokens, (N, H, K) each
+        >>> cu_seqlens = torch.tensor([0, 3, 7], dtype=torch.int32)
+        >>> attention(*packed, cu_seqlens=cu_seqlens).shape
+        torch.Size([7, 4, 16])
     """
     check_floats("attention", query=query, key=key, value=value)
     packed = cu_seqlens is not None
@@ -119,24 +130,9 @@ def attention(
         raise ValueError(f"attention: dropout_p is {dropout_p}, expected 0 to 1")
     context, lse = _attention(
         query, key, value, key_mask, cu_seqlens, max_seqlen, scale, dropout_p,
-        _seed_tensor(seed, query),
+        seed_tensor("attention", seed, query),
     )  # fmt: skip
     return (context, lse) if return_lse else context
-
-
-def _seed_tensor(seed: int | Tensor, query: Tensor) -> Tensor:
-    """The seed as the kernels load it, int64 (1,): a CUDA graph replays numbers, reads tensors."""
-    if isinstance(seed, Tensor):
-        check_devices("attention", query=query, seed=seed)
-        check_shape("attention", "seed", seed, (1,))
-        if seed.dtype != torch.int64:
-            raise ValueError(f"attention: seed is {seed.dtype}, expected int64")
-        return seed
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-        raise ValueError(
-            f"attention: seed is {seed!r}, expected an int from 0 to 2**31 - 1, or int64 (1,)"
-        )
-    return torch.full((1,), seed, dtype=torch.int64, device=query.device)
 
 
 @torch.library.custom_op("minidistil::attention", mutates_args=())

@@ -92,6 +92,12 @@ def cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
     Raises:
         ValueError: A dtype, device, stride or shape the kernel does not serve, or D > `MAX_D`.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+        >>> cosine_loss(x, -x, mask=torch.tensor([True, False]))
+        tensor(2.)
     """
     op = "cosine_loss"
     check_floats(op, student=student, teacher=teacher)

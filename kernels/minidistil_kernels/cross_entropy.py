@@ -111,6 +111,11 @@ def cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> T
     Raises:
         ValueError: A dtype, device, stride or shape the kernel does not serve, or, on the CPU, a
             label out of range. On a GPU such a label makes the loss infinite.
+
+    Examples:
+        >>> import torch
+        >>> cross_entropy(torch.zeros(2, 4), torch.tensor([3, -100]))  # log 4
+        tensor(1.3863)
     """
     check_floats("cross_entropy", logits=logits)
     check_rows("cross_entropy", logits=logits)

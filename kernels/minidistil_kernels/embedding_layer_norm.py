@@ -130,6 +130,15 @@ def embedding_layer_norm(
         ValueError: A dtype, device, stride or shape the kernel does not serve, or eps < 0; on the
             CPU an id that its table does not have. On a GPU, where a check would wait for all the
             work in flight, such an id gives a row of NaN.
+
+    Examples:
+        >>> import torch
+        >>> word, position = torch.randn(100, 32), torch.randn(16, 32)
+        >>> input_ids = torch.tensor([[1, 7, 5, 2]])
+        >>> positions = torch.arange(4)[None]
+        >>> norm = torch.ones(32), torch.zeros(32)  # weight and bias
+        >>> embedding_layer_norm(input_ids, positions, word, position, *norm).shape
+        torch.Size([1, 4, 32])
     """
     op = "embedding_layer_norm"
     check_floats(op, word=word, position=position, weight=weight, bias=bias)

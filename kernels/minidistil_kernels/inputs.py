@@ -132,6 +132,25 @@ def check_packing(op: str, cu_seqlens: Tensor, max_seqlen: int | None, total: in
     return longest if max_seqlen is None else max_seqlen
 
 
+def seed_tensor(op: str, seed: int | Tensor, query: Tensor) -> Tensor:
+    """The seed as kernels load it, int64 (1,): a CUDA graph replays numbers, reads tensors.
+
+    Raises:
+        ValueError: A number out of range, or a tensor of another dtype, shape or device.
+    """
+    if isinstance(seed, Tensor):
+        check_devices(op, query=query, seed=seed)
+        check_shape(op, "seed", seed, (1,))
+        if seed.dtype != torch.int64:
+            raise ValueError(f"{op}: seed is {seed.dtype}, expected int64")
+        return seed
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
+        raise ValueError(
+            f"{op}: seed is {seed!r}, expected an int from 0 to 2**31 - 1, or int64 (1,)"
+        )
+    return torch.full((1,), seed, dtype=torch.int64, device=query.device)
+
+
 def as_rows(x: Tensor) -> Tensor:
     """(..., N) as (rows, N); a view wherever the leading axes have one common stride."""
     return x[None].flatten(0, -2)

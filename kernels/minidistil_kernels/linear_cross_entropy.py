@@ -152,6 +152,12 @@ def linear_cross_entropy(
     Raises:
         ValueError: A dtype, device, stride or shape the kernel does not serve, or, on the CPU, a
             label out of range. On a GPU such a label makes the loss infinite.
+
+    Examples:
+        >>> import torch
+        >>> hidden, weight, bias = torch.ones(2, 16), torch.zeros(4, 16), torch.zeros(4)
+        >>> linear_cross_entropy(hidden, weight, bias, torch.tensor([3, -100]))  # log 4
+        tensor(1.3863)
     """
     op = "linear_cross_entropy"
     check_floats(op, hidden=hidden, weight=weight, bias=bias)

@@ -120,6 +120,11 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     Raises:
         ValueError: A dtype, device, stride or shape the kernel does not serve.
+
+    Examples:
+        >>> import torch
+        >>> linear_gelu(torch.zeros(3, 16), torch.ones(32, 16), torch.full((32,), 10.0))[0, 0]
+        tensor(10.)
     """
     check_floats("linear_gelu", x=x, weight=weight, bias=bias)
     if x.ndim == 0 or weight.ndim != 2 or weight.shape[1] != x.shape[-1]:

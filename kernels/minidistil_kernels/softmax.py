@@ -84,6 +84,12 @@ def softmax(x: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Raises:
         ValueError: A dtype, device, stride or shape the kernel does not serve, or N > `MAX_N`.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.tensor([[0.0, 0.0, 9.0]])
+        >>> softmax(x, mask=torch.tensor([[True, True, False]]))
+        tensor([[0.5000, 0.5000, 0.0000]])
     """
     check_floats("softmax", x=x)
     if x.ndim == 0 or x.shape[-1] > MAX_N:

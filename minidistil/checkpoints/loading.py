@@ -44,7 +44,11 @@ def load_model(
     ignore_mismatched_sizes: bool,
     config_fields: dict[str, Any],
 ) -> tuple[Model, LoadingInfo]:
-    """Load a checkpoint; arguments as in `DistilBertPreTrainedModel.from_pretrained`."""
+    """Load a checkpoint; arguments as in `DistilBertPreTrainedModel.from_pretrained`.
+
+    Raises:
+        ValueError: As `build_model`; names the checkpoint and the way out.
+    """
     config = _changed(DistilBertConfig.from_pretrained(name_or_path, **where), config_fields)
     weights = read_weights(name_or_path, **where)
     try:

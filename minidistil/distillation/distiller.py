@@ -35,6 +35,9 @@ class LossWeights:
         mlm: Cross-entropy with the masked tokens.
         cos: 1 - cos of the last hidden states.
         mse: Mean squared difference of the last hidden states.
+
+    Raises:
+        ValueError: A weight is negative, infinite or no number, or all are 0.
     """
 
     ce: float = 5.0

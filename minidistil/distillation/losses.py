@@ -33,6 +33,13 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float = 2.0) -> Te
     """T^2 * KL(teacher || student) of softened rows, summed: (N, V), (N, V) -> ().
 
     What the teacher holds impossible, a logit of -inf, costs nothing: 0 log 0 = 0.
+
+    Examples:
+        >>> teacher = torch.tensor([[2.0, 0.0]])
+        >>> divergence(teacher, teacher).item()
+        0.0
+        >>> divergence(torch.zeros(1, 2), teacher, temperature=1.0)  # log 2 - the entropy
+        tensor(0.3278)
     """
     log_q = (widened(student) / temperature).log_softmax(-1)
     log_p = (widened(teacher).detach() / temperature).log_softmax(-1)

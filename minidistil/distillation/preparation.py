@@ -113,6 +113,9 @@ class Encoder:
 
     Attributes:
         settings: All that the ids hang on: vocabulary, special ids, tokenizer, rules.
+
+    Raises:
+        ValueError: A rule that no sequence can keep.
     """
 
     def __init__(

@@ -35,6 +35,13 @@ def make_student(teacher: Model, layers: Sequence[int] = DISTILBERT_LAYERS) -> M
 
     Raises:
         ValueError: No layer, or one that the teacher does not have.
+
+    Examples:
+        >>> from minidistil import DistilBertConfig, DistilBertModel
+        >>> config = DistilBertConfig(vocab_size=100, n_layers=6, n_heads=2, dim=32, hidden_dim=64)
+        >>> student = make_student(DistilBertModel(config), layers=(0, 3, 5))
+        >>> student.config.n_layers
+        3
     """
     depth = teacher.config.n_layers
     for layer in layers:

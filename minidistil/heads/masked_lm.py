@@ -17,7 +17,18 @@ from minidistil.outputs import MaskedLMOutput
 
 
 class DistilBertForMaskedLM(DistilBertHead):
-    """DistilBERT with a masked-language-modelling head."""
+    """DistilBERT with a masked-language-modelling head.
+
+    Examples:
+        >>> import torch
+        >>> from minidistil import DistilBertConfig
+        >>> config = DistilBertConfig(vocab_size=100, n_layers=2, n_heads=2, dim=32, hidden_dim=64)
+        >>> model = DistilBertForMaskedLM(config).eval()
+        >>> labels = torch.tensor([[-100, 7, -100, -100]])  # the one masked token counts
+        >>> out = model(torch.tensor([[1, 4, 5, 2]]), labels=labels)
+        >>> out.logits.shape, out.loss.shape
+        (torch.Size([1, 4, 100]), torch.Size([]))
+    """
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)

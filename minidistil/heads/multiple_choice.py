@@ -15,7 +15,17 @@ from minidistil.packing import first_tokens
 
 
 class DistilBertForMultipleChoice(DistilBertHead):
-    """DistilBERT with a score for each choice."""
+    """DistilBERT with a score for each choice.
+
+    Examples:
+        >>> import torch
+        >>> from minidistil import DistilBertConfig
+        >>> config = DistilBertConfig(vocab_size=100, n_layers=2, n_heads=2, dim=32, hidden_dim=64)
+        >>> model = DistilBertForMultipleChoice(config).eval()
+        >>> choices = torch.tensor([[[1, 7, 2, 5, 2], [1, 7, 2, 6, 2]]])  # (B, C, S)
+        >>> model(choices).logits.shape
+        torch.Size([1, 2])
+    """
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)

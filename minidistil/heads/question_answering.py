@@ -16,7 +16,20 @@ from minidistil.outputs import QuestionAnsweringModelOutput
 
 
 class DistilBertForQuestionAnswering(DistilBertHead):
-    """DistilBERT with a span head."""
+    """DistilBERT with a span head.
+
+    Raises:
+        ValueError: The config has another number of labels than two, start and end.
+
+    Examples:
+        >>> import torch
+        >>> from minidistil import DistilBertConfig
+        >>> config = DistilBertConfig(vocab_size=100, n_layers=2, n_heads=2, dim=32, hidden_dim=64)
+        >>> model = DistilBertForQuestionAnswering(config).eval()
+        >>> out = model(torch.tensor([[1, 7, 2, 5, 6, 2]]))
+        >>> out.start_logits.shape, out.end_logits.shape
+        (torch.Size([1, 6]), torch.Size([1, 6]))
+    """
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)

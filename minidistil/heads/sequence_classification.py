@@ -17,7 +17,17 @@ from minidistil.packing import first_tokens
 
 
 class DistilBertForSequenceClassification(DistilBertHead):
-    """DistilBERT with a classifier or regressor of whole sequences."""
+    """DistilBERT with a classifier or regressor of whole sequences.
+
+    Examples:
+        >>> import torch
+        >>> from minidistil import DistilBertConfig
+        >>> config = DistilBertConfig(vocab_size=100, n_layers=2, n_heads=2, dim=32, num_labels=3)
+        >>> model = DistilBertForSequenceClassification(config).eval()
+        >>> out = model(torch.tensor([[1, 7, 5, 2], [1, 8, 6, 2]]), labels=torch.tensor([0, 2]))
+        >>> out.logits.shape, out.loss.shape
+        (torch.Size([2, 3]), torch.Size([]))
+    """
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)

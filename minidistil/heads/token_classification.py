@@ -11,7 +11,16 @@ from minidistil.outputs import TokenClassifierOutput
 
 
 class DistilBertForTokenClassification(DistilBertHead):
-    """DistilBERT with a linear layer on every hidden state."""
+    """DistilBERT with a linear layer on every hidden state.
+
+    Examples:
+        >>> import torch
+        >>> from minidistil import DistilBertConfig
+        >>> config = DistilBertConfig(vocab_size=100, n_layers=2, n_heads=2, dim=32, num_labels=5)
+        >>> model = DistilBertForTokenClassification(config).eval()
+        >>> model(torch.tensor([[1, 7, 5, 2]])).logits.shape
+        torch.Size([1, 4, 5])
+    """
 
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)

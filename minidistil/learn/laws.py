@@ -38,6 +38,9 @@ def assert_close(got: Any, want: Tensor, tolerance: float = 1e-5) -> None:
         got: The learner's.
         want: What is right.
         tolerance: Of |got - want|, relative to the larger of 1 and |want|.
+
+    Raises:
+        AssertionError: They differ; names the first place, and both numbers.
     """
     assert isinstance(got, Tensor), f"a tensor is wanted, not {got!r}, a {type(got).__name__}"
     assert got.shape == want.shape, f"the shape is {(*got.shape,)}, wanted is {(*want.shape,)}"
@@ -56,7 +59,11 @@ def assert_close(got: Any, want: Tensor, tolerance: float = 1e-5) -> None:
 
 @contextlib.contextmanager
 def without_autograd() -> Iterator[None]:
-    """Refuse calls of torch.autograd.grad and Tensor.backward: the gradient is the exercise."""
+    """Refuse calls of torch.autograd.grad and Tensor.backward: the gradient is the exercise.
+
+    Raises:
+        AssertionError: In the call that is refused.
+    """
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("autograd is called: form the gradient by hand")

@@ -36,8 +36,8 @@ def load(folder: Path) -> dict[str, Progress]:
         progress = {name: Progress(**values) for name, values in read_json(path).items()}
         for name, one in progress.items():
             if [*map(type, asdict(one).values())] != [bool, int, bool]:
-                raise TypeError(f"{name} is {asdict(one)}")
-    except TypeError as error:
+                raise ValueError(f"{name} is {asdict(one)}")
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it to start anew") from error
     return progress
 

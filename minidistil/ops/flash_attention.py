@@ -23,7 +23,12 @@ def padded(
     dropout_p: float = 0.0,
     need_weights: bool = False,
 ) -> tuple[Tensor, None]:
-    """All queries attend; of the keys and values, only those a mask leaves are packed."""
+    """All queries attend; of the keys and values, only those a mask leaves are packed.
+
+    Raises:
+        ValueError: Weights are asked for, the mask is not one of keys, the package is missing, or
+            the tensors are not in half precision on CUDA.
+    """
     if need_weights:
         raise ValueError(NO_WEIGHTS.format("flash_attention_2"))
     key_mask = key_mask_of("flash_attention_2", query, mask)
@@ -38,7 +43,11 @@ def padded(
 
 
 def packed(query, key, value, cu_seqlens, max_seqlen, *, scale=None, dropout_p=0.0) -> Tensor:
-    """Queries and keys of a text are the same rows."""
+    """Queries and keys of a text are the same rows.
+
+    Raises:
+        ValueError: The package is missing, or the tensors are not in half precision on CUDA.
+    """
     return _flash(query, key, value, cu_seqlens, cu_seqlens, max_seqlen, scale, dropout_p)
 
 

@@ -66,6 +66,15 @@ def pipeline(
             the task's head; `dtype` or `attn_implementation` with a model, which has its own.
         FileNotFoundError: No such checkpoint.
         TypeError: A model of another class, a setting that the task doesn't have.
+
+    Examples:
+        >>> feeling = pipeline("text-classification")  # the student that is shipped
+        >>> [answer["label"] for answer in feeling(["a joy to read", "a dull, tedious mess"])]
+        ['positive', 'negative']
+        >>> embed = pipeline("feature-extraction")
+        >>> cat, kitten, tax = embed(["a cat", "a small kitten", "the income tax"])
+        >>> bool(cat @ kitten > cat @ tax)
+        True
     """
     cls = TASKS.get(ALIASES.get(task, task))
     if cls is None:

@@ -68,7 +68,11 @@ class FillMask(Pipeline[str]):
         return text_of(item)
 
     def encode(self, item: str, settings: FillMaskSettings) -> list[Encoding]:
-        """One row a text; it must hold a [MASK]."""
+        """One row a text.
+
+        Raises:
+            ValueError: It holds no [MASK], or none in what the model takes of it.
+        """
         row = self.tokenize(item)
         if self.tokenizer.mask_token_id not in row.ids:
             where = f" in its first {self.max_length} tokens" if row.overflowing else ""

@@ -62,7 +62,12 @@ class MultipleChoice(Pipeline[Choices]):
         return super().__call__(inputs, **settings)
 
     def read(self, item: object) -> Choices:
-        """Check a prompt and its choices."""
+        """Check a prompt and its choices.
+
+        Raises:
+            TypeError: No dict, or choices that are no list of strings.
+            ValueError: Other keys, or fewer than two choices.
+        """
         if not isinstance(item, Mapping):
             raise TypeError(f"the input is {item!r}, not a dict of prompt and choices")
         if item.keys() != {"prompt", "choices"}:

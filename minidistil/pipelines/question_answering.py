@@ -101,7 +101,12 @@ class QuestionAnswering(Pipeline[Question]):
         return super().__call__(inputs, **settings)
 
     def read(self, item: object) -> Question:
-        """Check a question and its context."""
+        """Check a question and its context.
+
+        Raises:
+            TypeError: No dict of strings.
+            ValueError: Other keys, or an empty text.
+        """
         if not isinstance(item, Mapping):
             raise TypeError(f"the input is {item!r}, not a dict of question and context")
         if item.keys() != {"question", "context"}:
@@ -112,7 +117,11 @@ class QuestionAnswering(Pipeline[Question]):
         return Question(item["question"], item["context"])
 
     def encode(self, item: Question, settings: QuestionAnsweringSettings) -> list[Encoding]:
-        """One row a window of the context."""
+        """One row a window of the context.
+
+        Raises:
+            ValueError: `max_seq_len` is longer than the model takes.
+        """
         length = settings.max_seq_len
         length = min(self.max_length, 384) if length is None else length
         if length > self.max_length:

@@ -73,7 +73,12 @@ class TextClassification(Pipeline[Pair]):
         return [result] if isinstance(inputs, str) and isinstance(result, dict) else result
 
     def read(self, item: object) -> Pair:
-        """Check a text or a pair."""
+        """Check a text or a pair.
+
+        Raises:
+            TypeError: Neither a string nor a dict of strings.
+            ValueError: A dict with other keys.
+        """
         if not isinstance(item, Mapping):
             return Pair(text_of(item), None)
         unknown = item.keys() - {"text", "text_pair"}

@@ -64,7 +64,8 @@ def read_texts(name: str, data: Path | None, cache: Path) -> list[str]:
 
     Raises:
         ValueError: The file is not the one that the checksum is of.
-        OSError: It is not there, or its page can't be reached.
+        FileNotFoundError: It is not in `data`.
+        OSError: Its page can't be reached.
     """
     url, digest = FILES[name]
     path = (cache if data is None else data) / name

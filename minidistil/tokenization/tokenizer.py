@@ -55,6 +55,14 @@ class DistilBertTokenizer(Vocabulary):
     Raises:
         ValueError: Not one vocabulary, it lacks `unk_token`, an added token has another id, or an
             argument has no such value.
+
+    Examples:
+        >>> vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "sand", "##castle", "##s", "a"]
+        >>> tokenizer = DistilBertTokenizer({token: i for i, token in enumerate(vocab)})
+        >>> tokenizer.tokenize("A sandcastles")
+        ['a', 'sand', '##castle', '##s']
+        >>> tokenizer(["a sand", "sandcastles"], padding=True).input_ids
+        [[2, 8, 5, 3, 0], [2, 5, 6, 7, 3]]
     """
 
     def __init__(
@@ -110,14 +118,8 @@ class DistilBertTokenizer(Vocabulary):
             FileNotFoundError: The checkpoint, or its vocabulary, does not exist.
             ValueError: A file is broken, or holds another kind of tokenizer.
         """
-        find = partial(
-            resolve_file,
-            name_or_path,
-            revision=revision,
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-        )
+        where: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "token": token}
+        find = partial(resolve_file, name_or_path, local_files_only=local_files_only, **where)
         saved = read_saved(find, os.fspath(name_or_path))
         settings = {**saved.settings, **overrides}
         tokenizer = cls(saved.vocab, added_tokens_decoder=saved.added, **settings)

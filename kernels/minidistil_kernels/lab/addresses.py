@@ -29,7 +29,11 @@ _LOW_BITS = 0xFFF  # kept as they are, for kernels that ask whether a pointer is
 
 
 def own(launch: Launch, name: str, value: Any) -> None:
-    """Give an address space to each tensor in a parameter."""
+    """Give an address space to each tensor in a parameter.
+
+    Raises:
+        ValueError: A tensor in bfloat16, while the interpreter is not repaired.
+    """
     if isinstance(value, tuple):
         for i, part in enumerate(value):
             own(launch, f"{name}[{i}]", part)

@@ -80,7 +80,11 @@ class Bounds(Observer):
         self._elements: dict[Argument, np.ndarray] = {}
 
     def accessed(self, launch: Launch, access: Access) -> None:
-        """Compare the lanes with the argument's elements."""
+        """Compare the lanes with the argument's elements.
+
+        Raises:
+            OutOfBoundsError: A lane leaves the argument, or reads what a view skips.
+        """
         if not access.offsets.size:
             return
         argument = access.argument
@@ -122,7 +126,11 @@ class Races(Observer):
         self._cells = Cells(launch, np.int32)
 
     def accessed(self, launch: Launch, access: Access) -> None:
-        """Compare with the programs that were here before, and sign."""
+        """Compare with the programs that were here before, and sign.
+
+        Raises:
+            RaceError: Another program, or another lane of this store, was at the same element.
+        """
         if not access.offsets.size or access.argument is None:
             return
         block, index = self._cells.at(access)

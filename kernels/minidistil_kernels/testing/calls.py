@@ -101,7 +101,11 @@ def assert_alone(
 
 
 def assert_any_upstream(errors: Callable[[Layout], list[Errors]]) -> None:
-    """Hold the errors under upstream gradients that are no new tensor's to their bounds."""
+    """Hold the errors under upstream gradients that are no new tensor's to their bounds.
+
+    Raises:
+        AssertionError: An error is too large; names the layout.
+    """
     layouts: tuple[Layout, ...] = ("apart", "expanded")
     for layout in layouts:
         try:
