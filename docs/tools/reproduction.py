@@ -69,7 +69,7 @@ def memory() -> dict[str, float]:
     rows = TOKENS_PER_RANK
     return {
         "student: weights, gradients, two moments in float32": 16 * STUDENT_PARAMETERS,
-        "teacher: weights in bfloat16": 2 * TEACHER_PARAMETERS,
+        "teacher: weights in float32": 4 * TEACHER_PARAMETERS,
         "student's activations: 34 D bytes a token and layer": 34 * DIM * rows * STUDENT_LAYERS,
         "logits: both in bfloat16, both soft in float32, one gradient": 14 * rows * VOCABULARY,
     }

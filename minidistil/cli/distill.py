@@ -41,7 +41,7 @@ def distill() -> None:
 def prepare(files: tuple[str, ...], tokenizer: str, output: str, **rules: Any) -> None:
     """Tokenize text, a sequence a line, into FOLDER.
 
-    Each FILE is plain text, or JSON lines with a text where it ends in .jsonl. If the command is
+    Each FILE is plain text, or JSON lines with a "text" where it ends in .jsonl. If the command is
     stopped, the same command goes on where it was.
     """
     from minidistil.distillation.preparation import prepare as prepare_files
@@ -87,8 +87,12 @@ Example:
 @click.option("--parallel", type=click.Choice(["ddp", "fsdp"]), default="ddp", show_default=True)
 @click.option("--gradient-checkpointing", is_flag=True, help="Less memory, a third more time.")
 @click.option("--compile", "compiled", is_flag=True, help="Through torch.compile.")
-@click.option("--checkpoint-every", default=1000, show_default=True, help="Steps.")
-@click.option("--log-every", default=50, show_default=True, help="Steps.")
+@click.option(
+    "--checkpoint-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps."
+)
+@click.option(
+    "--log-every", type=click.IntRange(min=1), default=50, show_default=True, help="Steps."
+)
 @click.option("--tensorboard", is_flag=True, help="Also write event files.")
 def run(
     data: str,
@@ -111,14 +115,13 @@ def run(
 ) -> None:
     """Train a student on what `prepare` wrote into FOLDER.
 
-    If the command is stopped, the same command goes on where it was. What is left out of the
-    recipe has the default of minidistil.distillation.Recipe, which is DistilBERT's.
+    If the command is stopped, the same command goes on from its last checkpoint. What is left out
+    of the recipe has the default of minidistil.distillation.Recipe, which is DistilBERT's.
     """
-    from minidistil.arguments import usable_device
     from minidistil.distillation import LossWeights, Recipe, TokenFile, load_teacher
     from minidistil.distillation import distill as run_recipe
     from minidistil.tokenization import DistilBertTokenizer
-    from minidistil.training import processes
+    from minidistil.training import fingerprints, processes
 
     weights = LossWeights(**given({"ce": ce, "mlm": mlm, "cos": cos, "mse": mse}))
     if layers is not None:
@@ -129,8 +132,13 @@ def run(
     model = load_teacher(teacher, weights)
     if attn is not None:
         model.set_attn_implementation(attn)
-    tokens = TokenFile(data)
-    with processes.process_group(usable_device(device)) as place:
+    tokens, tokenizer = TokenFile(data), DistilBertTokenizer.from_pretrained(teacher)
+    if tokens.meta["vocabulary"] != fingerprints.of_vocabulary(tokenizer):
+        raise click.UsageError(
+            f"{data} was made with another vocabulary than {teacher} has: prepare the corpus with "
+            f"--tokenizer {teacher}"
+        )
+    with processes.process_group(device) as place:
         run_recipe(
             model,
             tokens,
@@ -145,7 +153,7 @@ def run(
             tensorboard=tensorboard,
         )
         if processes.rank() == 0:
-            DistilBertTokenizer.from_pretrained(teacher).save_pretrained(output)
+            tokenizer.save_pretrained(output)
             if find_spec("matplotlib") is not None:
                 from minidistil.visual.curves import draw_curves
 

@@ -18,6 +18,9 @@ PROBLEMS = {
 }
 
 
+# What says how a teacher is listened to.
+TAUGHT = ("unlabelled", "alpha_teacher", "temperature")
+
 COLUMNS = click.option(
     "--column",
     "columns",
@@ -97,36 +100,50 @@ def finetune(
     """Train a model for a task of yours.
 
     Files are tables (.csv, .tsv), JSON lines (.jsonl), CoNLL for tags, SQuAD for questions. If the
-    command is stopped, the same command goes on where it was. What is left out of the settings
-    has the default of minidistil.training.finetuning.Tuning.
+    command is stopped, the same command goes on from its last checkpoint. What is left out of the
+    settings has the default of minidistil.training.finetuning.Tuning.
     """
-    from minidistil.arguments import usable_device
     from minidistil.tokenization import DistilBertTokenizer
-    from minidistil.training.finetuning import Tuning, finetune, start_from
+    from minidistil.training import fingerprints, processes
+    from minidistil.training.finetuning import Tuning, finetune
+    from minidistil.training.start import start_from
 
-    if unlabelled is not None and teacher is None:
-        raise click.UsageError("--unlabelled texts need a --teacher to answer them")
-    place, problem = usable_device(device), PROBLEMS[labels]
+    settings = given(settings)
+    for name, value in {"unlabelled": unlabelled, **settings}.items():
+        if teacher is None and value is not None and name in TAUGHT:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs a --teacher")
+    if labels != "single" and task != "text-classification":
+        raise click.UsageError(f"--labels {labels} is for texts, not for {task}")
+    problem = PROBLEMS[labels]
     records = _read(train, task, problem, columns)
     judged = _read(held_out, task, problem, columns) if held_out else []
-    tuning = Tuning(**given(settings))
+    tuning = Tuning(**settings)
     start = start_from(model, task, records, problem, tuning.seed)
-    guide = None if teacher is None else type(start).from_pretrained(teacher)
+    tokenizer, guide = DistilBertTokenizer.from_pretrained(model), None
+    if teacher is not None:
+        guide = type(start).from_pretrained(teacher, dtype="float32")
+        theirs = DistilBertTokenizer.from_pretrained(teacher)
+        if fingerprints.of_vocabulary(theirs) != fingerprints.of_vocabulary(tokenizer):
+            raise click.UsageError(
+                f"{teacher} has another vocabulary than {model}: it would read other words"
+            )
     if unlabelled is not None:
         records += _read(unlabelled, task, problem, columns, labelled=False)
-    scores = finetune(
-        start,
-        DistilBertTokenizer.from_pretrained(model),
-        records,
-        Path(output),
-        tuning,
-        held_out=judged,
-        teacher=guide,
-        device=place,
-    )
-    for line in scores:
-        click.echo(_shown(line))
-    click.echo(f"{output}: trained on {len(records):,} records")
+    with processes.process_group(device) as place:
+        scores = finetune(
+            start.to(place),
+            tokenizer,
+            records,
+            Path(output),
+            tuning,
+            held_out=judged,
+            teacher=guide,
+            device=place,
+        )
+        if processes.rank() == 0:
+            for line in scores:
+                click.echo(_shown(line))
+            click.echo(f"{output}: trained on {len(records):,} records")
 
 
 @click.command(
@@ -144,8 +161,8 @@ Example:
 @click.option(
     "--null-threshold",
     type=float,
-    default=float("inf"),
-    help="Of questions: by how much 'no answer' must outdo an answer.  [default: it never does]",
+    help="Of questions: by how much 'no answer' must outdo an answer.  [default: 0 where the file "
+    "has questions without an answer; else it never does]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def evaluate(
@@ -154,7 +171,7 @@ def evaluate(
     task: str,
     columns: tuple[str, ...],
     device: str,
-    null_threshold: float,
+    null_threshold: float | None,
     as_json: bool,
 ) -> None:
     """Score a model on labelled data."""
@@ -174,4 +191,4 @@ def evaluate(
         problem_type=problem,
     )
     scores = evaluate(ready.model, records, examples, null_threshold=null_threshold)
-    click.echo(json.dumps(scores) if as_json else _shown(scores))
+    click.echo(json.dumps(scores, allow_nan=False) if as_json else _shown(scores))

@@ -28,6 +28,7 @@ class BatchPlan:
     Args:
         lengths: (n,), tokens of each sequence.
         tokens_per_batch: Fill batches, in random order, up to so many tokens; for `pack`.
+        padded: Count padding, too: sequences of similar length share a batch; for `pad`.
         batch_size: Or so many sequences of similar length, so that `pad` adds little: lengths that
             differ by less than 4 share a bin, a batch comes from one bin, and what is left of the
             bins makes the last batches, in the order of length.
@@ -45,6 +46,7 @@ class BatchPlan:
         lengths: np.ndarray,
         *,
         tokens_per_batch: int | None = None,
+        padded: bool = False,
         batch_size: int | None = None,
         seed: int,
         rank: int = 0,
@@ -57,7 +59,7 @@ class BatchPlan:
                 f"rank={rank} of world_size={world_size} with {len(lengths)} sequences"
             )
         self._lengths = np.asarray(lengths, np.int64)
-        self._in_tokens = batch_size is None
+        self._in_tokens, self._padded = batch_size is None, padded
         size = tokens_per_batch if batch_size is None else batch_size
         self._size = whole("the size of a batch", size, least=1)
         self._seed, self._rank, self._world_size = whole("seed", seed), rank, world_size
@@ -87,12 +89,24 @@ class BatchPlan:
         return batches[self._rank :: self._world_size]
 
     def _filled(self, order: np.ndarray) -> list[np.ndarray]:
+        if self._padded:
+            return self._fitted(order)
         ends = np.cumsum(self._lengths[order])
         cuts, done = [], 0
         while done < ends[-1]:
             cuts.append(int(np.searchsorted(ends, done + self._size, side="right")))
             done = ends[cuts[-1] - 1]
         return np.split(order, cuts[:-1])
+
+    def _fitted(self, order: np.ndarray) -> list[np.ndarray]:
+        by_length = np.argsort(self._lengths[order], kind="stable")  # positions in `order`
+        cuts, first = [], 0
+        for place, length in enumerate(self._lengths[order[by_length]].tolist()):
+            if (place - first + 1) * length > self._size:
+                cuts.append(first := place)
+        batches = np.split(by_length, cuts)
+        batches.sort(key=np.max)  # a batch comes when its last sequence has been drawn
+        return [order[positions] for positions in batches]
 
     def _grouped(self, order: np.ndarray) -> list[np.ndarray]:
         bins = (self._lengths[order] + 1) // 4  # the recipe's limits are 3, 7, 11, ...

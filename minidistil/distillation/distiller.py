@@ -13,6 +13,7 @@ Not here: the loop (`minidistil.training.trainer`), the data (`data.py`), the ma
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,7 +69,7 @@ class Distillation(Objective):
         """Pair a student with its teacher.
 
         Args:
-            student: With a masked-LM head, or without one where neither ce nor mlm has a weight.
+            student: With a masked-LM head where ce or mlm has a weight, else without one.
             teacher: Is put in eval mode; it never learns. None where mlm is the only loss: that is
                 BERT's own training.
             weights: The factor of each loss.
@@ -102,6 +103,11 @@ class Distillation(Objective):
                         f"the loss {name!r} has a weight, but {type(model).__name__} has no "
                         "masked-LM head: give it 0, or pass DistilBertForMaskedLM"
                     )
+        if isinstance(student, DistilBertForMaskedLM) and not {"ce", "mlm"} & set(self.weights):
+            raise ValueError(
+                "the student's masked-LM head would learn nothing, as ce and mlm have no weight: "
+                "pass its encoder, student.distilbert"
+            )
         if teacher is None:
             return
         for name in ("vocab_size", "dim", "max_position_embeddings"):
@@ -125,11 +131,11 @@ class Distillation(Objective):
         """The sum of each loss over the rows that it counts."""
         (teacher,) = self._teacher
         inputs = {name: batch[name] for name in INPUTS if name in batch}
-        hidden = real_rows(self.model.encoder(**inputs).last_hidden_state, batch)
+        hidden = real_rows(_hidden(self.model, inputs), batch)
         target = hidden.detach()  # nobody looks at it without a teacher
         if teacher is not None:
             with torch.no_grad():
-                target = real_rows(teacher.encoder(**inputs).last_hidden_state, batch)
+                target = real_rows(_hidden(teacher, inputs), batch)
         sums = {}
         if "cos" in self.weights:
             sums["cos"] = losses.cosine(hidden, target)
@@ -148,6 +154,11 @@ class Distillation(Objective):
                     soft = teacher.logits(target)
                 sums["ce"] = losses.divergence(logits, soft, self.temperature)
         return sums
+
+
+def _hidden(model: DistilBertForMaskedLM | DistilBertModel, inputs: Batch) -> Tensor:
+    output: Any = model.encoder(**inputs, return_dict=True)
+    return output.last_hidden_state
 
 
 def real_rows(values: Tensor, batch: Batch) -> Tensor:

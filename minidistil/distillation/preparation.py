@@ -28,6 +28,8 @@ from minidistil.arguments import whole
 from minidistil.distillation.data import TokenFile, TokenWriter, check_job
 from minidistil.tokenization import DistilBertTokenizer
 from minidistil.tokenization.inputs import has_lone_surrogate
+from minidistil.training import fingerprints
+from minidistil.training.fields import JSON_LINES
 
 BLOCK = 1 << 20  # bytes of text that are tokenized together
 SAVED = 16  # blocks between two saves
@@ -54,7 +56,7 @@ def prepare(
 
     Args:
         files: One sequence a line: plain text, or objects with a `"text"` where the name ends in
-            .jsonl.
+            .jsonl, .ndjson or .json.
         tokenizer: Of the teacher.
         folder: Where to; new or empty, or left behind by a call with the same arguments.
         max_length: In tokens. A longer sequence, [CLS] and [SEP] included, is cut into pieces of
@@ -143,6 +145,7 @@ class Encoder:
             "dtype": self._dtype.name,
             "special_ids": special,
             "tokenizer": hashlib.sha256(self._backend.to_str().encode()).hexdigest(),
+            "vocabulary": fingerprints.of_vocabulary(tokenizer),
             "max_length": self._max_length,
             "min_tokens": self._min_tokens,
             "max_unknown": float(max_unknown),
@@ -230,7 +233,7 @@ def _blocks(
 def _text(raw: bytes, path: Path, line: int, errors: str) -> str:
     try:
         text = raw.decode("utf-8-sig" if line == 1 else "utf-8", errors).strip()
-        if path.suffix != ".jsonl" or not text:
+        if path.suffix.lower() not in JSON_LINES or not text:
             return text
         value = json.loads(text)
         field = value.get("text") if isinstance(value, dict) else None

@@ -15,12 +15,14 @@ from typing import Any
 
 import torch
 
+from minidistil.arguments import whole
 from minidistil.distillation.data import TokenFile
 from minidistil.distillation.distiller import Distillation, LossWeights
 from minidistil.distillation.source import MaskedBatches
 from minidistil.distillation.student import DISTILBERT_LAYERS, make_student
 from minidistil.heads import DistilBertForMaskedLM
 from minidistil.model import DistilBertModel
+from minidistil.training import fingerprints
 from minidistil.training.settings import TrainingSettings
 from minidistil.training.trainer import Trainer
 
@@ -45,6 +47,9 @@ class Recipe:
         max_grad_norm: Longer gradients are shortened to this norm.
         precision: "float32" or "bfloat16".
         seed: Of the order, the masks and dropout.
+
+    Raises:
+        ValueError: No epoch, or no batch to a step.
     """
 
     layers: tuple[int, ...] = DISTILBERT_LAYERS
@@ -60,6 +65,10 @@ class Recipe:
     max_grad_norm: float = 5.0
     precision: str = "float32"
     seed: int = 56
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "accumulation"):
+            whole(name, getattr(self, name), least=1)
 
 
 def distill(
@@ -77,7 +86,7 @@ def distill(
     """Train a student; where `folder` holds part of the run, go on with it.
 
     Args:
-        teacher: With a masked-LM head, or without one where neither ce nor mlm has a weight.
+        teacher: With a masked-LM head where ce or mlm has a weight, else without one.
         data: The corpus, tokenized with the teacher's tokenizer.
         folder: Gets checkpoints and a log while training, the student's checkpoint at the end.
         recipe: What the student depends on.
@@ -94,7 +103,8 @@ def distill(
         ValueError: What does not fit: teacher and corpus, settings, an older run in `folder`.
         Diverged: A loss that is not finite.
     """
-    if data.meta["vocab_size"] != teacher.config.vocab_size:
+    # The teacher may have more rows: a vocabulary is often padded to a rounder number.
+    if data.meta["vocab_size"] > teacher.config.vocab_size:
         raise ValueError(
             f"{data.folder} was tokenized with {data.meta['vocab_size']} words, the teacher has "
             f"{teacher.config.vocab_size}: prepare the corpus with the teacher's tokenizer"
@@ -133,7 +143,12 @@ def distill(
         temperature=recipe.temperature,
         masked_only=recipe.masked_only,
     )
-    depends = asdict(recipe) | {"data": fingerprint(data), "compiled": compiled}
+    depends = asdict(recipe) | {
+        "data": fingerprint(data),
+        "teacher": fingerprints.of_weights(teacher),
+        "start": fingerprints.of_weights(student.encoder),
+        "compiled": compiled,
+    }
     trainer = Trainer(
         objective,
         source,
@@ -151,7 +166,7 @@ def distill(
 
 
 def load_teacher(name: str, weights: LossWeights) -> Encoder:
-    """A teacher with the head that the weights need.
+    """A teacher in float32, with the head that the weights need.
 
     Args:
         name: Folder or hub id.
@@ -161,8 +176,10 @@ def load_teacher(name: str, weights: LossWeights) -> Encoder:
         ValueError: The checkpoint has no such head.
     """
     if not weights.ce and not weights.mlm:
-        return DistilBertModel.from_pretrained(name)
-    model, info = DistilBertForMaskedLM.from_pretrained(name, output_loading_info=True)
+        return DistilBertModel.from_pretrained(name, dtype="float32")
+    model, info = DistilBertForMaskedLM.from_pretrained(
+        name, dtype="float32", output_loading_info=True
+    )
     if info["missing_keys"]:
         raise ValueError(
             f"{name!r} has no masked-LM head ({', '.join(info['missing_keys'])}), which ce and mlm "

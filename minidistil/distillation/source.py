@@ -42,7 +42,7 @@ class MaskedBatches:
 
         Args:
             data: The corpus.
-            tokens_per_batch: At most so many tokens in a batch of one process.
+            tokens_per_batch: At most so many tokens in a batch of one process, padding included.
             accumulation: Batches of a process in a step. The last step of an epoch may have fewer;
                 none is lost.
             seed: Of order and masks.
@@ -65,6 +65,7 @@ class MaskedBatches:
         self.plan = BatchPlan(
             data.lengths,
             tokens_per_batch=tokens_per_batch,
+            padded=padded,
             seed=seed,
             rank=processes.rank(),
             world_size=processes.world_size(),

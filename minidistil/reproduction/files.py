@@ -74,9 +74,12 @@ def read_texts(name: str, data: Path | None, cache: Path) -> list[str]:
     kept = path.exists()
     content = path.read_bytes() if kept else _fetched(url, name)
     if (found := hashlib.sha256(content).hexdigest()) != digest:
+        where, way = (path, "remove it, and it is fetched from its page without --data")
+        if not kept:
+            where, way = (url, "the page has changed; give the old file's folder with --data")
         raise ValueError(
-            f"{path} has the sha256 {found}, not {digest}: another version of the file would give "
-            "another student; remove it, and it is fetched from its page without --data"
+            f"{where} has the sha256 {found}, not {digest}: another version of the file would give "
+            f"another student; {way}"
         )
     if not kept:
         with staged(path.parent) as scratch:

@@ -29,6 +29,7 @@ from minidistil.training.records import (
     Record,
     TagRecord,
     TextRecord,
+    is_labelled,
 )
 from minidistil.training.trainer import to_device
 
@@ -49,7 +50,8 @@ def predict(
         for first in range(0, len(examples), batch_size):
             chunk = examples[first : first + batch_size]
             batch = to_device(collate(chunk), model.device)
-            output: Any = model(**{k: v for k, v in batch.items() if k not in LABELS})
+            inputs = {k: v for k, v in batch.items() if k not in LABELS}
+            output: Any = model(**inputs, return_dict=True)
             lengths = [len(example.rows[0]) for example in chunk]
             if isinstance(model, DistilBertForQuestionAnswering):
                 both = torch.stack((output.start_logits, output.end_logits)).float().cpu()
@@ -80,7 +82,7 @@ def evaluate(
     examples: Sequence[Example],
     *,
     batch_size: int = 32,
-    null_threshold: float = float("inf"),
+    null_threshold: float | None = None,
 ) -> dict[str, float]:
     """The scores of a model on labelled records: see `metrics.py` for those of each task.
 
@@ -89,16 +91,22 @@ def evaluate(
         records: With labels.
         examples: Made from them.
         batch_size: Examples that go through the model at a time.
-        null_threshold: Of question answering, as in `best_answers`.
+        null_threshold: Of question answering, as in `best_answers`. None is 0 where a question is
+            impossible, as in SQuAD 2.0, else infinite: there is always an answer.
 
     Raises:
         ValueError: No records, or unlabelled ones.
     """
     if not records:
         raise ValueError("there is nothing to evaluate on: the data has no records")
+    for record in records:
+        if not is_labelled(record):
+            raise ValueError(f"{record.place} has no label: there is nothing to hold a guess to")
     logits = predict(model, examples, batch_size)
     questions = [record for record in records if isinstance(record, QuestionRecord)]
     if questions:
+        if null_threshold is None:
+            null_threshold = 0.0 if any(q.impossible for q in questions) else float("inf")
         given = best_answers(examples, logits, questions, null_threshold=null_threshold)
         return answer_metrics(given, questions)
     sentences = [record for record in records if isinstance(record, TagRecord)]

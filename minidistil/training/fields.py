@@ -49,8 +49,8 @@ class Fields:
         name = (self.names or {}).get(name, name)
         if name not in self.values:
             raise ValueError(
-                f"{self.place}: no {name!r} among {[*self.values]}; pass columns= where it is "
-                "called otherwise, labelled=False where there are no labels"
+                f"{self.place}: no {name!r} among {[*self.values]}; pass columns= (--column) where "
+                "it is called otherwise, labelled=False (--unlabelled) where there are no labels"
             )
         value = self.values[name]
         if not isinstance(value, kind):
@@ -86,8 +86,11 @@ def rows(
         return
     for place, line in lines(path):
         if line.strip():
+            if suffix not in JSON_LINES:
+                yield Fields(place, {"text": line.strip("\r\n")})
+                continue
             try:
-                values = json.loads(line) if suffix in JSON_LINES else {"text": line.strip("\r\n")}
+                values = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{place}: not a line of JSON: {error}") from error
             yield Fields(place, values, names)
@@ -129,7 +132,7 @@ def _table(
                         f"{place}: {len(row)} columns, {str(row)[:80]}, for the names {[*header]}"
                     )
                 yield Fields(place, dict(zip(header, row, strict=True)), names)
-            header = header or row
+            header = header or row or None  # an empty line names nothing
             place = f"{path}:{table.line_num + 1}"
     except csv.Error as error:
         raise ValueError(

@@ -8,7 +8,6 @@ Source of the defaults: Devlin et al. 2018, A.3.
 Not here: what is minimised (`head_objective.py`), the loop (`trainer.py`), scores (`metrics.py`).
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -20,33 +19,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minidistil.arguments import whole
 from minidistil.checkpoints.files import staged
-from minidistil.config import DistilBertConfig
 from minidistil.distillation.batches import BatchPlan
-from minidistil.heads import (
-    DistilBertForMultipleChoice,
-    DistilBertForQuestionAnswering,
-    DistilBertForSequenceClassification,
-    DistilBertForTokenClassification,
-)
 from minidistil.heads.base import IGNORE_INDEX, DistilBertHead
 from minidistil.tokenization import DistilBertTokenizer
-from minidistil.training import processes
+from minidistil.training import fingerprints, processes
 from minidistil.training.evaluation import check_scorer, evaluate
 from minidistil.training.examples import Example, collate, make_examples
 from minidistil.training.head_objective import HeadObjective
 from minidistil.training.log import read_log
 from minidistil.training.objective import Batch
-from minidistil.training.records import Record, label_map
+from minidistil.training.records import Record
 from minidistil.training.settings import TrainingSettings
 from minidistil.training.trainer import Trainer
 
-HEADS: dict[str, type[DistilBertHead]] = {
-    "text-classification": DistilBertForSequenceClassification,
-    "token-classification": DistilBertForTokenClassification,
-    "question-answering": DistilBertForQuestionAnswering,
-    "multiple-choice": DistilBertForMultipleChoice,
-}
 # The score that says which epoch is best: the first of these that a task has. More is better.
 BEST = ("f1", "accuracy", "f1_macro", "spearman")
 
@@ -71,6 +58,9 @@ class Tuning:
         temperature: Of the teacher's answers.
         precision: "float32" or "bfloat16".
         seed: Of the order, a new head and dropout.
+
+    Raises:
+        ValueError: A number that is too small.
     """
 
     epochs: int = 3
@@ -88,6 +78,12 @@ class Tuning:
     temperature: float = 2.0
     precision: str = "float32"
     seed: int = 42
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_size", "accumulation"):
+            whole(name, getattr(self, name), least=1)
+        if self.max_length is not None:
+            whole("max_length", self.max_length, least=3)
 
 
 class ExampleBatches:
@@ -145,8 +141,11 @@ def finetune(
     config, folder = model.config, Path(folder)
     check_scorer(held_out)
     problem = config.problem_type or "single_label_classification"
+    longest = config.max_position_embeddings
+    if tuning.max_length is not None and tuning.max_length > longest:
+        raise ValueError(f"max_length={tuning.max_length}, but the model takes {longest} tokens")
     form = {
-        "max_length": tuning.max_length or config.max_position_embeddings,
+        "max_length": tuning.max_length or longest,
         "id2label": config.id2label,
         "problem_type": problem,
     }
@@ -173,11 +172,16 @@ def finetune(
         precision=tuning.precision,
         seed=tuning.seed,
     )
-    said = hashlib.sha256(repr((records, held_out)).encode(errors="surrogatepass"))
-    told = asdict(tuning) | {"records": said.hexdigest()}
+    told = asdict(tuning) | {
+        "data": fingerprints.of_records(records, held_out),
+        "start": fingerprints.of_weights(model.encoder),
+        "teacher": teacher and fingerprints.of_weights(teacher),
+    }
     trainer = Trainer(objective, source, settings, folder, device=device, describe=told, **running)
     path = folder / "scores.jsonl"
-    scores = read_log(path)  # of an interrupted run
+    # Of an interrupted run; lines that no checkpoint knows of are another run's.
+    done = trainer.step // source.steps_per_epoch
+    scores = [line for line in read_log(path) if line["epoch"] <= done]
     for epoch in range(len(scores) + 1, tuning.epochs + 1):
         if scores and len(scores) - _best(scores) >= tuning.patience:
             break
@@ -186,46 +190,17 @@ def finetune(
             continue
         if held_out:
             scores.append({"epoch": epoch, **evaluate(model, held_out, judged)})
-        if processes.rank() == 0:
-            if not scores or _best(scores) == len(scores):
-                model.save_pretrained(folder)
+        if not scores or _best(scores) == len(scores):
+            trainer.save_student()
+            if processes.rank() == 0:
                 tokenizer.save_pretrained(folder)
+        if processes.rank() == 0:
             with staged(folder) as scratch:
                 lines = (json.dumps(line) + "\n" for line in scores)
                 (scratch / path.name).write_text("".join(lines), encoding="utf-8")
         processes.barrier()
     trainer.finish()
     return scores
-
-
-def start_from(
-    name: str, task: str, records: Sequence[Record], problem_type: str, seed: int = Tuning.seed
-) -> DistilBertHead:
-    """A checkpoint with a head for a task: its own, or a new one where it has none that fits.
-
-    Args:
-        name: Folder or hub id.
-        task: One of `HEADS`.
-        records: Their labels make the label map, unless the checkpoint has one that holds them all.
-        problem_type: Of texts, as in `DistilBertConfig`.
-        seed: Of a new head.
-    """
-    torch.manual_seed(seed)
-    known = DistilBertConfig.from_pretrained(name)
-    fields: dict[str, Any] = {}
-    if task == "text-classification":
-        fields["problem_type"] = problem_type
-    if task == "multiple-choice" or problem_type == "regression":
-        fields["num_labels"] = 1
-    elif task != "question-answering":
-        needed = label_map(records)
-        if not {*needed.values()} <= {*known.id2label.values()}:
-            fields["id2label"] = needed
-    # A head of other labels is as good as none: it is drawn anew.
-    model, _ = HEADS[task].from_pretrained(
-        name, ignore_mismatched_sizes=True, output_loading_info=True, **fields
-    )
-    return model
 
 
 def class_weights(examples: Sequence[Example], classes: int) -> Tensor:

@@ -56,12 +56,22 @@ class HeadObjective(Objective):
             temperature: T.
 
         Raises:
-            ValueError: A teacher of another head or other labels, weights that do not fit.
+            ValueError: A teacher of another head or other labels, weights that do not fit, a
+                temperature that is not above 0.
         """
         super().__init__()
         self.model, self.problem_type, self.temperature = model, problem_type, temperature
         self.weights = {"task": 1.0}
         if teacher is not None:
+            if not temperature > 0:
+                raise ValueError(f"temperature is {temperature}, expected more than 0")
+            for name, alpha in (("alpha_task", alpha_task), ("alpha_teacher", alpha_teacher)):
+                if not 0 <= alpha < float("inf"):
+                    raise ValueError(f"{name} is {alpha}, expected 0 or more")
+            if not alpha_task and not alpha_teacher:
+                raise ValueError(
+                    "alpha_task and alpha_teacher are both 0: there is nothing to learn from"
+                )
             if type(teacher) is not type(model) or teacher.config.id2label != model.config.id2label:
                 raise ValueError(
                     f"the teacher is a {type(teacher).__name__} with labels "
@@ -143,7 +153,7 @@ def logit_rows(model: DistilBertHead, inputs: Batch) -> Tensor:
     A row of question answering is over the S tokens of a window, first the starts of all windows,
     then the ends; past the end of a window stands -inf.
     """
-    output: Any = model(**inputs)
+    output: Any = model(**inputs, return_dict=True)
     if not isinstance(model, DistilBertForQuestionAnswering):
         return widened(output.logits)
     lengths = inputs["cu_seqlens"].diff()

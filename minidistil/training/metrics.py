@@ -44,7 +44,7 @@ def text_metrics(logits: Tensor, labels: Tensor, problem_type: str) -> dict[str,
         problem_type: As in `DistilBertConfig`.
 
     Returns:
-        Regression: `pearson` and `spearman`, NaN where a side is constant, and `mse`.
+        Regression: `pearson` and `spearman`, 0 where a side is constant, and `mse`.
         Several labels: `f1_macro`, `f1_micro` (a label is given above a probability of a half) and
         `mean_average_precision`; a label that never occurs counts 0.
         A single label: `accuracy`, `f1_macro`, over the labels that occur or are given, `f1_micro`,
@@ -59,7 +59,8 @@ def text_metrics(logits: Tensor, labels: Tensor, problem_type: str) -> dict[str,
     if problem_type == "regression":
         guesses, labels = logits.flatten().double(), labels.flatten().double()
         scores = {
-            "pearson": functional.pearson_corrcoef(guesses, labels),
+            # NaN where a side is constant: nothing of it is explained, and JSON has no NaN.
+            "pearson": functional.pearson_corrcoef(guesses, labels).nan_to_num(),
             "spearman": functional.spearman_corrcoef(guesses, labels),
             "mse": functional.mean_squared_error(guesses, labels),
         }

@@ -18,26 +18,33 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from minidistil.arguments import usable_device
 from minidistil.transformer import TransformerBlock
 
 PARALLEL = ("ddp", "fsdp")
 
 
 @contextlib.contextmanager
-def process_group(device: torch.device) -> Iterator[torch.device]:
+def process_group(name: str) -> Iterator[torch.device]:
     """Join the group that torchrun announces in the environment; alone without one.
 
+    Args:
+        name: Of a device; under torchrun "cuda" is each process's own GPU.
+
     Yields:
-        The device of this process: under torchrun with "cuda", its own GPU.
+        The device of this process.
+
+    Raises:
+        ValueError: There is no such device.
     """
     if "WORLD_SIZE" not in os.environ:
-        yield device
+        yield usable_device(name)
         return
+    device = usable_device(f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" else name)
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
@@ -104,4 +111,6 @@ def synchronised(module: nn.Module, wanted: bool) -> Any:
     """
     if isinstance(module, DistributedDataParallel) and not wanted:
         return module.no_sync()
+    if isinstance(module, FSDPModule):
+        module.set_requires_gradient_sync(wanted)
     return contextlib.nullcontext()

@@ -15,6 +15,7 @@ Not here: what a record is (`records.py`), token ids (`examples.py`).
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -25,7 +26,14 @@ from minidistil.config import PROBLEM_TYPES
 from minidistil.training.fields import JSON_LINES, Fields, lines, rows
 from minidistil.training.records import ChoiceRecord, QuestionRecord, TagRecord, TextRecord
 
-TASKS = ("text-classification", "token-classification", "question-answering", "multiple-choice")
+# Each task's fields, as far as they can have another name.
+FIELDS = {
+    "text-classification": ("text", "text_pair", "label"),
+    "token-classification": ("tokens", "tags"),
+    "question-answering": (),
+    "multiple-choice": ("prompt", "choices", "label"),
+}
+TASKS = (*FIELDS,)
 
 
 def read_examples(
@@ -60,6 +68,9 @@ def read_examples(
     for value, known in ((task, TASKS), (problem_type, PROBLEM_TYPES)):
         if value not in known:
             raise ValueError(f"{value!r} is none of {known}")
+    for name in columns or ():
+        if name not in FIELDS[task]:
+            raise ValueError(f"columns has {name!r}; the fields of {task} are {FIELDS[task]}")
     records: list[Any]
     if task == "question-answering":
         records = [*_questions(path, labelled)]
@@ -148,10 +159,13 @@ def _sentences(path: Path, labelled: bool) -> Iterator[TagRecord]:
 
 
 def _choice(row: Fields, labelled: bool) -> ChoiceRecord:
-    prefix = (row.names or {}).get("choices", "choice")
-    found = [value for name, value in row.values.items() if name.startswith(prefix)]
-    if len(found) == 1 and isinstance(found[0], list):
-        found = found[0]
+    names = row.names or {}
+    prefix, found = names.get("choices", "choice"), row.values.get(names.get("choices", "choices"))
+    if not isinstance(found, list):
+        numbered = re.compile(rf"{re.escape(prefix)}[ _-]?(\d+|[A-Za-z])")
+        columns = [name for name in row.values if numbered.fullmatch(name)]
+        # By their numbers or letters, wherever they stand: choice2 comes before choice10.
+        found = [row.values[name] for name in sorted(columns, key=lambda name: (len(name), name))]
     choices = Fields(row.place, {prefix: found}).texts(prefix)
     if len(choices) < 2:
         raise ValueError(

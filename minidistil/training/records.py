@@ -84,6 +84,15 @@ class ChoiceRecord:
 Record = TextRecord | TagRecord | QuestionRecord | ChoiceRecord
 
 
+def is_labelled(record: Record) -> bool:
+    """Whether a record says what is right."""
+    if isinstance(record, TagRecord):
+        return record.tags is not None
+    if isinstance(record, QuestionRecord):
+        return record.impossible or bool(record.answers)
+    return record.label is not None
+
+
 def label_map(records: Sequence[Record], known: Mapping[int, str] | None = None) -> dict[int, str]:
     """The labels of records by id, as in `config.id2label`.
 

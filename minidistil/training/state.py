@@ -43,6 +43,7 @@ from minidistil.training import processes
 NAME = re.compile(r"step-(\d{8})")
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
+HASH = re.compile(r"[0-9a-f]{64}")
 # Weights and moments as one process would have them, wherever their parts are.
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
 
@@ -124,10 +125,14 @@ def load_checkpoint(
     saved = read_json(path / STATE)
     finished = "finished" in saved
     for name, value in record["settings"].items():
-        if saved["settings"].get(name) != value:
+        before = saved["settings"].get(name)
+        if before != value:
+            differs = f"{name} = {before!r}, and this run has {value!r}"
+            if HASH.fullmatch(str(value)) or HASH.fullmatch(str(before)):
+                differs = f"another {name} than this run has"
             raise ValueError(
-                f"{path} was made with {name} = {saved['settings'].get(name)!r}, and this run has "
-                f"{value!r}: set it back, or choose another folder for a new run"
+                f"{path} was made with {differs}: set it back, or choose another folder for a new "
+                "run"
             )
     for name, value in record["environment"].items():
         if saved["environment"].get(name) != value:
@@ -141,7 +146,10 @@ def load_checkpoint(
         moments: Any = {} if finished else safetensors.torch.load_file(path / OPTIMIZER)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}; remove it to start anew") from error
-    wrong = (student.state_dict().keys() ^ weights.keys()) - {PROJECTOR}  # tied: not on file
+    shapes = {name: value.shape for name, value in student.state_dict().items()}
+    saved_shapes = {name: value.shape for name, value in weights.items()}
+    # What is in one of them only, or in both with two shapes. A tied projector is not on file.
+    wrong = {name for name, _ in shapes.items() ^ saved_shapes.items()} - {PROJECTOR}
     if wrong:
         raise ValueError(f"{path} does not fit the model: {', '.join(sorted(wrong))}")
     set_model_state_dict(student, weights, options=FULL)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from minidistil.arguments import whole
 from minidistil.checkpoints.saving import save_model
 from minidistil.training import processes
 from minidistil.training.log import RunLog
@@ -91,12 +92,20 @@ class Trainer:
                 the run is resumed.
 
         Raises:
-            ValueError: The folder holds a run of other settings, or a damaged checkpoint.
+            ValueError: The folder holds a run of other settings, or a damaged checkpoint; or the
+                weights are in half precision, in which a small update is none.
         """
+        for name, parameter in objective.student.named_parameters():
+            if parameter.requires_grad and parameter.dtype not in (torch.float32, torch.float64):
+                raise ValueError(
+                    f"{name} is {parameter.dtype}, in which small updates are lost: load the model "
+                    "with dtype='float32'; precision='bfloat16' computes in half precision"
+                )
         self.objective, self.source, self.settings = objective, source, settings
         self.folder, self.checkpoints = folder, folder / "checkpoints"
         self.device = torch.device(device)
-        self.checkpoint_every, self.log_every = checkpoint_every, log_every
+        self.checkpoint_every = whole("checkpoint_every", checkpoint_every, least=1)
+        self.log_every = whole("log_every", log_every, least=1)
         self.tensorboard = tensorboard
         self.wrapped = processes.in_step(objective, parallel)
         self.module: Any = torch.compile(self.wrapped) if compiled else self.wrapped
@@ -116,6 +125,11 @@ class Trainer:
         if last is not None:
             self.step, self.finished = load_checkpoint(
                 last, objective.student, self.optimizer, self.record
+            )
+        if sum(processes.summed([self.step], self.device)) != self.step * processes.world_size():
+            raise ValueError(
+                f"process {processes.rank()} found step {self.step} in {self.checkpoints}, and "
+                "others another one: all must see the same folder"
             )
 
     def run(self, until: int | None = None) -> None:
@@ -141,6 +155,8 @@ class Trainer:
                 if log is not None:
                     log.add(self.step, measured)
                 if self.step == until or self.step % self.checkpoint_every == 0:
+                    if log is not None:
+                        log.write(self.step)
                     record = {"step": self.step, **self.record}
                     save_checkpoint(
                         self.checkpoints, self.objective.student, self.optimizer, record
@@ -208,7 +224,7 @@ class Trainer:
         ours.append(float(sum(tokens_of(batch) for batch in batches)))
         *totals, tokens = processes.summed(ours, self.device)
         # A loss without a term is 0, with a zero gradient.
-        return {name: max(n, 1.0) for name, n in zip(names, totals, strict=True)}, tokens
+        return {name: n if n > 0 else 1.0 for name, n in zip(names, totals, strict=True)}, tokens
 
     def _diverged(self, means: dict[str, float], norm: float, batches: Sequence[Batch]) -> Diverged:
         losses = ", ".join(f"{name} {value}" for name, value in means.items())

@@ -1,4 +1,4 @@
-"""Time, memory and loss of a masked-LM training step, ours against transformers', in pairs.
+"""Time and loss of a masked-LM training step, ours against transformers', in pairs.
 
     python -m tests.benchmarks.training_step [--pairs 10]
 

@@ -1,5 +1,7 @@
 """The verb `distill run`: a student on disk, ready for the other verbs; wrong calls."""
 
+import json
+
 import pytest
 
 from minidistil import DistilBertForMaskedLM
@@ -13,8 +15,17 @@ def tokens(shell, models, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text(LINE * 6, encoding="utf-8")
     folder = tmp_path / "tokens"
-    assert shell("distill", "prepare", text, "--tokenizer", models["mlm"], "--output", folder)
+    arguments = ["--tokenizer", models["mlm"], "--output", folder]
+    assert shell("distill", "prepare", text, *arguments).code == 0
     return folder
+
+
+def test_a_corpus_of_another_vocabulary_is_refused(shell, models, tokens, tmp_path):
+    meta = json.loads((tokens / "meta.json").read_text())
+    (tokens / "meta.json").write_text(json.dumps(meta | {"vocabulary": "another"}))
+    run = shell("distill", "run", tokens, "--teacher", models["mlm"], "--output", tmp_path / "s")
+    assert run.code == 2 and "was made with another vocabulary" in run.err
+    assert not (tmp_path / "s").exists()
 
 
 def test_run(shell, models, tokens, tmp_path):
@@ -47,6 +58,8 @@ def test_an_encoder_teaches_its_hidden_states(shell, models, tokens, tmp_path):
         (["--ce", -1], 1, "the weight of ce is -1.0"),
         (["--device", "cuda:7"], 1, "the device 'cuda:7' can't be used"),
         (["--attn", "fast"], 1, "unknown attention implementation 'fast'"),
+        (["--log-every", 0], 2, "0 is not in the range x>=1"),
+        (["--checkpoint-every", 0], 2, "0 is not in the range x>=1"),
         (["--tokens-per-batch", 4], 1, "tokens_per_batch=4"),
         (["--teacher", "nowhere/"], 1, "nowhere"),
     ],

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from minidistil import DistilBertForTokenClassification
+from minidistil import DistilBertForTokenClassification, DistilBertTokenizer
 from minidistil.training.log import read_log
 
 TABLE = "text,label\n" + "the king loved a song,fan\nnumbers in a letter,clerk\n" * 6
@@ -41,6 +41,22 @@ def test_a_teacher_and_unlabelled_texts(shell, models, table, tmp_path):
     options = ["--teacher", teacher, "--unlabelled", texts, "--temperature", 3]
     run = shell("finetune", "--model", models["base"], *data, "--output", tmp_path / "s", *options)
     assert run.code == 0 and run.out.endswith("trained on 14 records\n")
+
+
+def test_a_teacher_of_another_vocabulary_is_refused(shell, models, table, tmp_path):
+    """It would read other words from the student's ids."""
+    teacher = tmp_path / "teacher"
+    data = ["--train", table, "--epochs", 1]
+    assert shell("finetune", "--model", models["base"], *data, "--output", teacher).code == 0
+    tokenizer = DistilBertTokenizer.from_pretrained(teacher)
+    ids = tokenizer.get_vocab()
+    first, second = [word for word in ids if word.isalpha()][:2]
+    ids[first], ids[second] = ids[second], ids[first]
+    DistilBertTokenizer(ids).save_pretrained(teacher)
+    run = shell("finetune", "--model", models["base"], *data, "--output", tmp_path / "s",
+                "--teacher", teacher)  # fmt: skip
+    assert run.code == 2 and "has another vocabulary than" in run.err
+    assert not (tmp_path / "s").exists()
 
 
 def test_columns_and_numbers(shell, models, tmp_path):
@@ -80,7 +96,11 @@ def test_a_checkpoint_that_knows_the_labels_keeps_its_head(shell, models, tmp_pa
     [
         (["--column", "label"], 2, "--column is 'label', expected OURS=THEIRS"),
         (["--column", "label=stars"], 1, "train.csv:2: no 'stars' among ['text', 'label']"),
-        (["--unlabelled", "x.txt"], 2, "--unlabelled texts need a --teacher"),
+        (["--unlabelled", "x.txt"], 2, "--unlabelled needs a --teacher"),
+        (["--temperature", 3], 2, "--temperature needs a --teacher"),
+        (["--labels", "multi", "--task", "token-classification"], 2, "--labels multi is for texts"),
+        (["--column", "text_par=text"], 1, "columns has 'text_par'; the fields of text-classif"),
+        (["--max-length", 513], 1, "max_length=513, but the model takes"),
         (["--device", "cuda:7"], 1, "the device 'cuda:7' can't be used"),
         (["--labels", "regression"], 1, "train.csv:2"),
         (["--eval", "nowhere.csv"], 1, "nowhere.csv"),

@@ -73,7 +73,6 @@ def test_counts(pair, masked_only):
         (LossWeights(), False, "all"),
         (LossWeights(), True, "masked"),
         (LossWeights(ce=0.0), False, "masked"),
-        (LossWeights(ce=0.0, mlm=0.0), False, "none"),
     ],
 )
 def test_the_head_is_computed_only_where_it_is_needed(pair, weights, masked_only, rows):
@@ -83,7 +82,23 @@ def test_the_head_is_computed_only_where_it_is_needed(pair, weights, masked_only
     student.vocab_projector.register_forward_hook(lambda m, args, out: seen.append(len(out)))
     Distillation(student, teacher, weights, masked_only=masked_only)(batch)
     masked = int((batch["labels"] >= 0).sum())
-    assert seen == {"all": [tokens_of(batch)], "masked": [masked], "none": []}[rows]
+    assert seen == {"all": [tokens_of(batch)], "masked": [masked]}[rows]
+
+
+def test_a_head_that_would_learn_nothing_is_refused(pair):
+    """DDP waits for the gradient of every parameter."""
+    with pytest.raises(ValueError, match="masked-LM head would learn nothing.*student.distilbert"):
+        Distillation(*pair, LossWeights(ce=0.0, mlm=0.0))
+
+
+def test_models_that_return_tuples(pair):
+    """A config.json may ask for tuples; the losses are the same."""
+    batch = masked_batch(3)
+    want = Distillation(*pair, EVERY)(batch)
+    for model in pair:
+        model.config.return_dict = False
+    got = Distillation(*pair, EVERY)(batch)
+    assert all(torch.equal(got[name], want[name]) for name in want)
 
 
 def test_encoders_without_a_head(pair):

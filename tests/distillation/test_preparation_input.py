@@ -15,8 +15,9 @@ def test_json_lines_are_the_texts(tmp_path):
     objects = [json.dumps({"id": n, "text": line}) for n, line in enumerate(lines)]
     objects.insert(7, "")  # an empty line is no text
     text = prepare(text_file(tmp_path, lines), TOKENIZER, tmp_path / "a")
-    as_json = prepare(text_file(tmp_path, objects, "x.jsonl"), TOKENIZER, tmp_path / "b")
-    assert rows(text) == rows(as_json)
+    for name in ("x.jsonl", "y.JSONL", "z.ndjson"):
+        as_json = prepare(text_file(tmp_path, objects, name), TOKENIZER, tmp_path / name[0])
+        assert rows(text) == rows(as_json)
 
 
 def test_files_follow_one_another(tmp_path):

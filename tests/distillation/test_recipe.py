@@ -13,7 +13,8 @@ import safetensors.torch
 import torch
 
 from minidistil import DistilBertForMaskedLM
-from minidistil.distillation.recipe import Recipe, distill
+from minidistil.distillation.distiller import LossWeights
+from minidistil.distillation.recipe import Recipe, distill, load_teacher
 from minidistil.training.log import read_log
 from tests.helpers.training import tiny_masked_lm, token_file
 
@@ -68,19 +69,45 @@ def test_another_recipe_or_corpus_in_the_same_folder_is_refused(data, tmp_path):
     with pytest.raises(ValueError, match="temperature = 2.0, and this run has 4.0"):
         distill(teacher(), data, tmp_path / "run", Recipe(**vars(RECIPE) | {"temperature": 4.0}))
     other = token_file(tmp_path / "other", sequences=61)
-    with pytest.raises(ValueError, match="was made with (steps|data)"):
+    with pytest.raises(ValueError, match="was made with (steps|another data)"):
         distill(teacher(), other, tmp_path / "run", RECIPE)
 
 
-def test_what_does_not_fit(data, tmp_path):
+def test_another_teacher_is_another_run(data, tmp_path):
+    """A student of one teacher must not be handed out as that of another."""
+    distill(teacher(), data, tmp_path / "run", RECIPE)
+    other = teacher()
+    with torch.no_grad():
+        other.vocab_transform.weight[0, 0] += 1e-3
+    with pytest.raises(ValueError, match="was made with another teacher than this run has"):
+        distill(other, data, tmp_path / "run", RECIPE)
+
+
+def test_a_teacher_may_have_a_padded_vocabulary(data, tmp_path):
     larger = teacher()
-    larger.resize_token_embeddings(60)
-    with pytest.raises(ValueError, match="50 words, the teacher has 60"):
-        distill(larger, data, tmp_path / "run", RECIPE)
+    larger.resize_token_embeddings(64)
+    student = distill(larger, data, tmp_path / "run", Recipe(**vars(RECIPE) | {"epochs": 1}))
+    assert student.config.vocab_size == 64
+
+
+def test_a_half_precision_teacher_is_read_in_float32(tmp_path):
+    teacher().bfloat16().save_pretrained(tmp_path)
+    assert load_teacher(str(tmp_path), LossWeights()).dtype == torch.float32
+
+
+def test_what_does_not_fit(data, tmp_path):
+    smaller = teacher()
+    smaller.resize_token_embeddings(40)
+    with pytest.raises(ValueError, match="50 words, the teacher has 40"):
+        distill(smaller, data, tmp_path / "run", RECIPE)
     short = teacher()
     short.resize_position_embeddings(8)
     with pytest.raises(ValueError, match=r"a sequence of \d+ tokens, the teacher takes 8"):
         distill(short, data, tmp_path / "run", RECIPE)
+    with pytest.raises(ValueError, match="embeddings.* is torch.bfloat16, in which small updates"):
+        distill(teacher().bfloat16(), data, tmp_path / "run", RECIPE)
+    with pytest.raises(ValueError, match="epochs=0 is no whole number from 1 up"):
+        Recipe(epochs=0)
     assert not (tmp_path / "run").exists()
 
 
@@ -106,8 +133,9 @@ for compiled in (False, True):
 """
 
 
-def test_compiled_padded_batches_equal_packed_ones(data, tmp_path):
+def test_compiled_padded_batches_equal_packed_ones(tmp_path):
     """In a process without the checker of shapes, which Dynamo can't trace."""
+    data = token_file(tmp_path / "tokens", 60, lengths=1)  # of one length: the same batches
     command = [sys.executable, "-c", COMPILED, str(data.folder), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

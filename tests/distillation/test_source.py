@@ -71,12 +71,26 @@ def test_ranks_share_an_epoch(data, monkeypatch):
     assert sorted(found) == sorted(tuple(data[i].tolist()) for i in range(len(data)))
 
 
-def test_padded(data):
+def test_padded(tmp_path):
+    data = token_file(tmp_path / "tokens", lengths=1)  # of one length: the same batches
     packed = MaskedBatches(data, tokens_per_batch=60).batches(0)[0]
     padded = MaskedBatches(data, tokens_per_batch=60, padded=True).batches(0)[0]
     real = padded["attention_mask"].bool()
     assert np.array_equal(unmasked(packed), unmasked(padded)[real.numpy()])
     assert (padded["labels"][~real] == -100).all()
+
+
+def test_padding_counts(data):
+    """16 sequences of 5 tokens or one of 14 would do for 60 tokens; never 12 rows of 14."""
+    source = MaskedBatches(data, tokens_per_batch=60, padded=True)
+    shapes = [
+        batch["input_ids"].shape
+        for step in range(source.steps(1))
+        for batch in source.batches(step)
+    ]
+    assert max(rows * length for rows, length in shapes) <= 60
+    assert sum(rows for rows, _ in shapes) == len(data)
+    assert len({length for _, length in shapes}) > 3
 
 
 def test_without_masks(data):

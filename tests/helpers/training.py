@@ -65,13 +65,13 @@ class RandomBatches:
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(VOCABULARY - 5))]
 
 
-def token_file(folder, sequences: int = 20) -> TokenFile:
-    """A corpus of sentences of 3 to 12 words, in which a word often follows its neighbour."""
+def token_file(folder, sequences: int = 20, lengths: int = 10) -> TokenFile:
+    """A corpus of sentences of so many lengths from 3 words up; a word follows its neighbour."""
     generator = torch.Generator().manual_seed(5)
     lines = []
     for _ in range(sequences):
         start, length = torch.randint(40, (2,), generator=generator).tolist()
-        words = (f"w{(start + i) % (VOCABULARY - 5)}" for i in range(3 + length % 10))
+        words = (f"w{(start + i) % (VOCABULARY - 5)}" for i in range(3 + length % lengths))
         lines.append(" ".join(words))
     text = folder.with_suffix(".txt")
     text.write_text("\n".join(lines), encoding="utf-8")

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from minidistil.training import evaluation
 from minidistil.training.evaluation import evaluate, predict
 from minidistil.training.examples import collate, make_examples
 from minidistil.training.head_objective import LABELS
-from minidistil.training.records import TextRecord
+from minidistil.training.records import ChoiceRecord, QuestionRecord, TagRecord, TextRecord
 from tests.training.test_finetuning import TASKS, TOKENIZER, data_of, model_of
 
 
@@ -49,3 +50,37 @@ def test_worked_example():
 def test_nothing_to_evaluate_on():
     with pytest.raises(ValueError, match="the data has no records"):
         evaluate(model_of("single"), [], [])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        TextRecord("a", place="x.csv:3"),
+        TagRecord(("a",), place="x.csv:3"),
+        QuestionRecord("q", "a ?", "b", place="x.csv:3"),
+        ChoiceRecord("a", ("b", "c"), place="x.csv:3"),
+    ],
+)
+def test_what_has_no_label_is_not_scored(record):
+    """A question without answers is not one that has none."""
+    with pytest.raises(ValueError, match=r"x.csv:3 has no label"):
+        evaluate(model_of("single"), [record], [])
+
+
+def test_no_answer_is_an_answer_where_some_question_has_none(monkeypatch):
+    """SQuAD 2.0: else the best epoch would be chosen by a model that can't say "none"."""
+    seen = []
+    monkeypatch.setattr(
+        evaluation, "best_answers",
+        lambda examples, logits, records, null_threshold: (
+            seen.append(null_threshold) or {record.id: "" for record in records}
+        ),
+    )  # fmt: skip
+    answered = QuestionRecord("1", "good ?", "w1 good", (("good", 3),))
+    impossible = QuestionRecord("2", "good ?", "w1 w2", impossible=True)
+    model = model_of("answers")
+    for records in ([answered], [answered, impossible]):
+        examples = make_examples(records, TOKENIZER, max_length=24)
+        evaluate(model, records, examples)
+        evaluate(model, records, examples, null_threshold=2.5)
+    assert seen == [float("inf"), 2.5, 0.0, 2.5]

@@ -1,6 +1,7 @@
 """Every head learns a task that a rule decides; runs stop, resume, and keep the best epoch."""
 
 import random
+import shutil
 import sys
 from dataclasses import replace
 
@@ -12,9 +13,10 @@ from minidistil import DistilBertConfig, DistilBertTokenizer
 from minidistil.training import finetuning
 from minidistil.training.evaluation import evaluate
 from minidistil.training.examples import make_examples
-from minidistil.training.finetuning import Tuning, class_weights, finetune, start_from
+from minidistil.training.finetuning import Tuning, class_weights, finetune
 from minidistil.training.log import read_log
 from minidistil.training.records import ChoiceRecord, QuestionRecord, TagRecord, TextRecord
+from minidistil.training.trainer import Trainer
 
 WORDS = [f"w{i}" for i in range(12)]
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "?", *WORDS]
@@ -186,8 +188,8 @@ def test_it_stops_when_nothing_gets_better(tmp_path, monkeypatch):
     left = [0.5, 0.7, 0.6, 0.6, 0.9]
     monkeypatch.setattr(finetuning, "evaluate", lambda *args: {"accuracy": left.pop(0)})
     saved = []
+    monkeypatch.setattr(Trainer, "save_student", lambda self: saved.append(len(left)))
     model = model_of("single")
-    model.save_pretrained = lambda folder: saved.append(len(left))
     tuning = Tuning(**vars(FAST) | {"epochs": 9, "patience": 2})
     scores = finetune(
         model, TOKENIZER, data_of("single", 20), tmp_path, tuning, held_out=data_of("single", 5)
@@ -196,10 +198,13 @@ def test_it_stops_when_nothing_gets_better(tmp_path, monkeypatch):
     # Called again, it is done, and has kept nothing that only going on would need.
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     assert not (checkpoint / "optimizer.safetensors").exists()
-    assert finetune(
-        model_of("single"), TOKENIZER, data_of("single", 20), tmp_path, tuning,
-        held_out=data_of("single", 5),
-    ) == scores  # fmt: skip
+    again = (TOKENIZER, data_of("single", 20), tmp_path, tuning)
+    assert finetune(model_of("single"), *again, held_out=data_of("single", 5)) == scores
+    # Without its checkpoints it is another run, which has no scores yet.
+    shutil.rmtree(tmp_path / "checkpoints")
+    left[:] = [0.1, 0.1, 0.1]
+    scores = finetune(model_of("single"), *again, held_out=data_of("single", 5))
+    assert [line["accuracy"] for line in scores] == [0.1, 0.1, 0.1]
 
 
 def test_without_held_out_records_the_last_epoch_is_saved(tmp_path):
@@ -242,20 +247,18 @@ def test_other_labels_are_another_run(tmp_path):
     finetune(model_of("single"), TOKENIZER, records, tmp_path, tuning)
     swap = {"good": "bad", "bad": "good"}
     other = [TextRecord(r.text, label=swap[r.label], place=r.place) for r in records]
-    with pytest.raises(ValueError, match="was made with records"):
+    with pytest.raises(ValueError, match="was made with another data than this run has"):
         finetune(model_of("single"), TOKENIZER, other, tmp_path, tuning)
-
-
-def test_a_new_head_is_drawn_from_the_seed(tmp_path):
-    model_of("single").encoder.save_pretrained(tmp_path)
-    records = [TextRecord("w1", label=label) for label in ("x", "y")]
-    heads = [
-        start_from(
-            str(tmp_path), "text-classification", records, "single_label_classification", seed
-        ).classifier.weight
-        for seed in (1, 1, 2)
-    ]
-    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
+    # The same records from elsewhere are the same; another start or teacher is another run.
+    moved = [TextRecord(r.text, label=r.label, place="there") for r in records]
+    finetune(model_of("single"), TOKENIZER, moved, tmp_path, tuning)
+    larger = model_of("single")
+    with torch.no_grad():
+        larger.encoder.embeddings.word_embeddings.weight.mul_(1.1)
+    with pytest.raises(ValueError, match="was made with another start"):
+        finetune(larger, TOKENIZER, records, tmp_path, tuning)
+    with pytest.raises(ValueError, match="was made with another teacher"):
+        finetune(model_of("single"), TOKENIZER, records, tmp_path, tuning, teacher=larger)
 
 
 def test_errors_come_before_training(tmp_path):

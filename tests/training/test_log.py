@@ -20,12 +20,25 @@ def test_worked_example(tmp_path):
     assert all(line["tokens_per_second"] > 0 for line in lines)
 
 
-def test_the_last_step_has_a_line(tmp_path):
-    log = RunLog(tmp_path, steps=3, done=0, every=2)
+def test_a_checkpoint_has_a_line(tmp_path):
+    """So the means after it are over the same steps, whether the run was resumed there or not."""
+    log = RunLog(tmp_path, steps=4, done=0, every=2)
     for step in range(1, 4):
-        log.add(step, {"loss": 1.0, "tokens": 1.0})
+        log.add(step, {"loss": float(step), "tokens": 1.0})
+    log.write(3)
+    log.write(3)  # nothing since: no line
     log.close()
-    assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [2, 3]
+    lines = read_log(tmp_path / "log.jsonl")
+    assert [(line["step"], line["loss"]) for line in lines] == [(2, 1.5), (3, 3.0)]
+
+
+def test_what_is_no_log_is_refused_and_stays(tmp_path):
+    path = tmp_path / "log.jsonl"
+    for text, reason in (('{"a": 1}\n', "has no step"), ("[1]\n", "no JSON object")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=f"is not a log of a training run: .*{reason}"):
+            RunLog(tmp_path, steps=8, done=4, every=2)
+        assert path.read_text() == text
 
 
 def test_resuming_drops_what_the_checkpoint_does_not_know(tmp_path):

@@ -10,7 +10,9 @@ import safetensors.torch
 import torch
 
 from minidistil.training import processes
+from minidistil.training.log import read_log
 from tests.helpers.training import tiny_masked_lm
+from tests.training.test_finetuning import TOKENIZER, data_of, model_of
 
 ROOT = Path(__file__).parents[2]
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}"}
@@ -59,7 +61,7 @@ def trainer(folder):
     settings = TrainingSettings(6, learning_rate=1e-3)
     return Trainer(objective, Share(), settings, Path(sys.argv[1], folder), parallel=sys.argv[2])
 
-with processes.process_group(torch.device("cpu")):
+with processes.process_group("cpu"):
     for folder, until in (("whole", 6), ("parts", 3), ("parts", 6), ("parts", 6)):
         run = trainer(folder)
         run.run(until)
@@ -107,12 +109,38 @@ def test_two_nodes_on_loopback(alone, tmp_path):
         torch.testing.assert_close(both[name], value, rtol=1e-9, atol=1e-9, msg=name)
 
 
+def test_finetune_on_two_processes(tmp_path):
+    """The verb joins the group: one model, one table of scores, said once."""
+    model = model_of("single")
+    model.save_pretrained(tmp_path / "start")
+    TOKENIZER.save_pretrained(tmp_path / "start")
+    lines = [f"{record.text},{record.label}" for record in data_of("single", 16)]
+    table = tmp_path / "train.csv"
+    table.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+    arguments = ["--model", tmp_path / "start", "--train", table, "--eval", table]
+    arguments += ["--output", tmp_path / "mine", "--epochs", 2, "--batch-size", 4]
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", 2, "--standalone",
+        "-m", "minidistil", "finetune", *arguments,
+    ]  # fmt: skip
+    done = subprocess.run(
+        [*map(str, command)], cwd=ROOT, env=ENV, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = done.stdout.splitlines()
+    assert [line.split()[0] for line in said] == ["epoch", "epoch", f"{tmp_path / 'mine'}:"]
+    assert len(read_log(tmp_path / "mine" / "scores.jsonl")) == 2
+    (checkpoint,) = (tmp_path / "mine" / "checkpoints").iterdir()
+    assert checkpoint.name == "step-00000004"  # 16 records, 2 processes of 4: 2 steps an epoch
+    assert (tmp_path / "mine" / "model.safetensors").exists()
+
+
 def test_alone():
     assert (processes.rank(), processes.world_size()) == (0, 1)
     assert processes.summed([1.0, 2.0], torch.device("cpu")) == [1.0, 2.0]
     model = tiny_masked_lm()
     assert processes.in_step(model, "fsdp") is model
-    with processes.process_group(torch.device("cpu")) as device:
+    with processes.process_group("cpu") as device:
         assert device.type == "cpu"
     processes.barrier()
 

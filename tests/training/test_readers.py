@@ -51,6 +51,23 @@ def test_pairs_and_other_names(read):
     assert (record.text_pair, record.label) == ("b", "3")
 
 
+def test_an_empty_line_above_the_names(read):
+    (record,) = read("x.csv", "\ntext,label\na,x\n", TEXT)
+    assert (record.text, record.label) == ("a", "x")
+
+
+def test_lines_of_text_have_no_columns_to_rename(read):
+    names = {"text": "review"}
+    (record,) = read("x.txt", "a film\n", TEXT, labelled=False, columns=names)
+    assert record.text == "a film"
+
+
+@pytest.mark.parametrize(("task", "name"), [(TEXT, "txt"), (TAGS, "text"), (QUESTIONS, "id")])
+def test_a_column_that_is_no_field_is_refused(read, task, name):
+    with pytest.raises(ValueError, match=f"columns has '{name}'; the fields of {task} are"):
+        read("x.jsonl", "{}", task, columns={name: "x"})
+
+
 def test_several_labels(read):
     records = read("x.tsv", "text\tlabel\na\t2, 10\nb\t\n", TEXT, problem_type=MULTI)
     assert [record.label for record in records] == [("2", "10"), ()]
@@ -114,7 +131,11 @@ def test_choices(read, tmp_path):
     names = {"prompt": "start", "choices": "ending"}
     content = "start,ending_a,ending_b,ending_c,label\na,b,c,d,1\n"
     assert read("x.csv", content, CHOICES, columns=names) == [expected]
-    (record,) = read("x.jsonl", '{"prompt": "a", "choices": ["b", "c"], "label": 1}', CHOICES)
+    # A column's number counts, not its place; and not every name that starts so is a choice.
+    table = "prompt,choice10,choice2,choice_source,label\na,ten,two,the web,0\n"
+    assert read("x.csv", table, CHOICES)[0].choices == ("two", "ten")
+    line = '{"prompt": "a", "choices": ["b", "c"], "choice_lang": "en", "label": 1}'
+    (record,) = read("x.jsonl", line, CHOICES)
     assert (record.choices, record.label) == (("b", "c"), 1)
 
 
@@ -131,7 +152,7 @@ def test_choices(read, tmp_path):
             TEXT,
             r"x\.csv:2: no 'text' among \['sentence', 'label'",
         ),
-        ("x.csv", "text\na\n", TEXT, "x.csv:2: no 'label' .* labelled=False where there are no"),
+        ("x.csv", "text\na\n", TEXT, "x.csv:2: no 'label' .* labelled=False .--unlabelled. where"),
         ("x.txt", "a\n", TEXT, "x.txt:1: no 'label'"),
         ("x.csv", "text,label\na,\n", TEXT, "x.csv:2: '' is no label"),
         ("x.jsonl", '{"text": "a", "label": null}', TEXT, "x.jsonl:1: None is no label"),

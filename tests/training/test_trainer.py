@@ -2,11 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
+from minidistil import DistilBertConfig, DistilBertForSequenceClassification
+from minidistil.distillation.batches import pack
 from minidistil.distillation.distiller import Distillation
 from minidistil.distillation.student import make_student
+from minidistil.training.head_objective import HeadObjective
+from minidistil.training.log import read_log
 from minidistil.training.settings import TrainingSettings
 from minidistil.training.trainer import Diverged, Trainer
 from tests.helpers.training import RandomBatches, masked_batch, tiny_masked_lm
@@ -126,6 +131,54 @@ def test_gradients_are_clipped(tmp_path):
     assert measured["grad_norm"] > 0.01
     norm = sum(p.grad.square().sum() for p in run.objective.student.parameters()).sqrt()
     assert norm.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_loss_is_divided_by_what_it_counts_below_1_too(tmp_path):
+    """Weights of classes: four rows of a class of weight 0.1 are 0.4 of a term, not one."""
+    torch.manual_seed(0)
+    config = DistilBertConfig(
+        vocab_size=50, n_layers=1, n_heads=2, dim=16, hidden_dim=24, num_labels=2, dropout=0.0,
+        attention_dropout=0.0, seq_classif_dropout=0.0,
+    )  # fmt: skip
+    model = DistilBertForSequenceClassification(config)
+    batch = pack([np.array([1, 7, 2])] * 4) | {"labels": torch.zeros(4, dtype=torch.long)}
+    mean = model(batch["input_ids"].view(4, 3), labels=batch["labels"]).loss.item()
+    objective = HeadObjective(model, class_weights=torch.tensor([0.1, 1.0]))
+    run = Trainer(objective, Batches(batch), TrainingSettings(1), tmp_path)
+    assert run.update([batch])["loss"] == pytest.approx(mean, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["checkpoint_every", "log_every"])
+def test_every_no_step_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{name}=0 is no whole number from 1 up"):
+        trainer(tmp_path, **{name: 0})
+
+
+def test_a_checkpoint_of_other_shapes_is_refused(tmp_path):
+    trainer(tmp_path, steps=2).run()
+    torch.manual_seed(0)
+    wider = tiny_masked_lm(2)
+    wider.resize_token_embeddings(60)
+    with pytest.raises(ValueError, match="does not fit the model: .*word_embeddings"):
+        Trainer(
+            Distillation(wider, wider),
+            RandomBatches(2),
+            TrainingSettings(2, learning_rate=1e-3),
+            tmp_path,
+        )
+
+
+def test_the_log_of_a_resumed_run_is_that_of_an_uninterrupted_one(tmp_path):
+    """A checkpoint between two lines of the log: the means after it are over the same steps."""
+    options = {"checkpoint_every": 3, "log_every": 4, "steps": 8}
+    trainer(tmp_path / "whole", **options).run()
+    trainer(tmp_path / "parts", **options).run(until=3)
+    trainer(tmp_path / "parts", **options).run()
+    logs = [read_log(tmp_path / name / "log.jsonl") for name in ("whole", "parts")]
+    for log in logs:
+        for line in log:
+            del line["tokens_per_second"]
+    assert logs[0] == logs[1] and [line["step"] for line in logs[0]] == [3, 4, 6, 8]
 
 
 def test_a_step_without_anything_to_learn(tmp_path):

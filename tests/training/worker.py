@@ -63,7 +63,7 @@ def train(folder: Path, parallel: str) -> dict[str, torch.Tensor]:
 
 
 if __name__ == "__main__":
-    with processes.process_group(torch.device("cpu")):
+    with processes.process_group("cpu"):
         result = train(Path(sys.argv[1]), sys.argv[2])
         file = Path(sys.argv[1]) / "result.safetensors"
         if processes.rank() == 0:

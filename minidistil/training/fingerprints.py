@@ -1,0 +1,39 @@
+"""Hashes by which a run knows its model, its teacher and its data again.
+
+    a run's settings --saved--> checkpoint --compared when it is resumed--> go on, or refuse
+
+Not here: a corpus of tokens, which has its own in `distillation/recipe.py`.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from minidistil.pretrained import DistilBertPreTrainedModel
+from minidistil.tokenization import DistilBertTokenizer
+from minidistil.training.records import Record
+
+
+def of_weights(model: DistilBertPreTrainedModel) -> str:
+    """Of a model's class, label map and weights, wherever they are."""
+    digest = hashlib.sha256(f"{type(model).__name__} {model.config.id2label}".encode())
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def of_vocabulary(tokenizer: DistilBertTokenizer) -> str:
+    """Of the tokens and their ids: what a model must share with its data."""
+    return _of(sorted(tokenizer.get_vocab().items()))
+
+
+def of_records(*parts: Sequence[Record]) -> str:
+    """Of what records say, wherever they stand."""
+    return _of([[replace(record, place="") for record in part] for part in parts])
+
+
+def _of(value: object) -> str:
+    return hashlib.sha256(repr(value).encode(errors="surrogatepass")).hexdigest()
