@@ -42,7 +42,7 @@ demo: $(VENV)/.base
 
 # The quick suite: at most ten minutes on two cores.
 test: $(VENV)/.test
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not site"
 
 # What takes long: the library broken line by line, runs killed at random moments, every kernel
 # compiled for five GPUs; then the kernels on the second Triton, with four times the random cases.
@@ -70,6 +70,7 @@ types: $(VENV)/.dev
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python docs/tools/check_links.py site
+	$(PYTEST) --dist load -m site tests/docs/test_site.py
 
 docs-serve: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve

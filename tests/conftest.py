@@ -20,6 +20,8 @@ import hypothesis
 import pytest
 import transformers
 
+pytest_plugins = ["tests.helpers.browser"]
+
 SEED = 20191002
 # Tensors of tests are small: two threads would wait for each other more than they work, and tests
 # themselves run side by side.
@@ -41,11 +43,15 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "hub" not in (config.getoption("markexpr")):
-        reason = "needs the Hugging Face hub: run HF_HUB_OFFLINE=0 pytest -m hub"
-        for item in items:
-            if item.get_closest_marker("hub"):
-                item.add_marker(pytest.mark.skip(reason=reason))
+    reasons = {
+        "hub": "needs the Hugging Face hub: run HF_HUB_OFFLINE=0 pytest -m hub",
+        "site": "looks at the built site: run make docs",
+    }
+    for mark, reason in reasons.items():
+        if mark not in (config.getoption("markexpr") or ""):
+            for item in items:
+                if item.get_closest_marker(mark):
+                    item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(autouse=True)

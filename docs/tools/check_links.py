@@ -7,7 +7,7 @@ tag or style sheet loads from another host, so the site works from a folder on a
 a network. Plain links to other hosts are what a link is for: they are not followed. Exits with 1
 and a list when something is wrong.
 
-*Not here*: what scripts load while they run; a browser has to be asked for that.
+*Not here*: what scripts load while they run; `tests/docs/test_site.py` asks a browser.
 """
 
 import re

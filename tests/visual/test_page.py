@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 import pytest
 
 from minidistil.visual.page import html_page, write_page
-from tests.visual.browser import load, needs_chromium
 
 HOSTILE = "</script><script>document.title = 'taken'</script><!-- <img src=x onerror=x()> & \u2028"
 ASSETS = ["tiles.html", "tiles.css", "tiles.js"]
@@ -80,8 +79,7 @@ def test_a_folder_is_left_alone(tmp_path):
         write_page("x", tmp_path)
 
 
-@needs_chromium
-def test_only_the_named_script_runs(tmp_path):
+def test_only_the_named_script_runs(open_page, faults, tmp_path):
     """The policy, put to the test: a script, a handler, an image and a style that came in later."""
     page = html_page("Title", {"launches": []}, ["tiles.html", "tiles.css"])
     assert "</main>" in page
@@ -92,7 +90,7 @@ def test_only_the_named_script_runs(tmp_path):
     )
     path = tmp_path / "page.html"
     write_page(page.replace("</main>", intruders + "</main>"), path)
-    document = load(path, tmp_path / "profile")
-    assert document.texts[""].split()[0] == "Title"
-    refused = [line for line in document.console if "Content Security Policy" in line]
-    assert len(refused) == len(document.console) == 3
+    assert open_page(path.as_uri()).title() == "Title"
+    refused = [fault for fault in faults if "Content Security Policy" in fault]
+    assert len(refused) == len(faults) == 3
+    faults.clear()

@@ -1,6 +1,5 @@
 """The tile viewer: what was recorded is what the page shows, in a real browser."""
 
-import html
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from minidistil.visual import tiles
-from tests.visual.browser import load, needs_chromium
+from tests.helpers.browser import violations
 
 triton = pytest.importorskip("triton", reason="the kernels need Triton")
 tl = pytest.importorskip("triton.language")
@@ -117,16 +116,24 @@ def test_a_page_that_cannot_be_written_is_an_error_with_a_name(tmp_path):
     assert "x.html" in done.output
 
 
-@needs_chromium
+def figures(page):
+    """What the drawn tensors say of themselves: elements, read, written, by name."""
+    return page.eval_on_selector_all(
+        "[data-name]", "all => Object.fromEntries(all.map((e) => [e.dataset.name, {...e.dataset}]))"
+    )
+
+
+def at(page):
+    return int(page.get_attribute("body", "data-at"))
+
+
 @pytest.mark.parametrize("kernel", ["softmax", "attention"])
-def test_the_start_is_untouched(pages, tmp_path, kernel):
-    document = load(pages / f"{kernel}.html", tmp_path)
-    assert document.console == []
-    assert document.first("body")["data-at"] == "0"
-    assert {f["data-read"] + f["data-written"] for f in document.figures().values()} == {"00"}
+def test_the_start_is_untouched(pages, open_page, kernel):
+    page = open_page((pages / f"{kernel}.html").as_uri())
+    assert at(page) == 0 and page.inner_text("#now") == "Nothing has run yet."
+    assert {f["read"] + f["written"] for f in figures(page).values()} == {"00"}
 
 
-@needs_chromium
 @pytest.mark.parametrize("fragment", ["#end", "#playing"])
 @pytest.mark.parametrize(
     ("kernel", "inputs", "outputs", "loaded"),
@@ -135,84 +142,97 @@ def test_the_start_is_untouched(pages, tmp_path, kernel):
         ("attention", ["query_ptr", "key_ptr", "value_ptr"], ["context_ptr", "lse_ptr"], None),
     ],
 )
-def test_the_end_has_every_cell_marked(pages, tmp_path, fragment, kernel, inputs, outputs, loaded):
-    document = load(pages / f"{kernel}.html", tmp_path, fragment, milliseconds=60_000)
+def test_the_end_has_every_cell_marked(pages, open_page, fragment, kernel, inputs, outputs, loaded):
+    page = open_page((pages / f"{kernel}.html").as_uri() + fragment)
+    page.clock.install()
+    page.reload()
+    page.clock.run_for(30_000)  # ms; the whole plays in 20 s at most
     (launch,) = data_of(pages / f"{kernel}.html")["launches"]
-    assert document.console == []
-    body, figures = document.first("body"), document.figures()
-    assert body["data-at"] == body["data-events"] == str(len(launch["events"]))
-    assert "data-playing" not in body
-    assert list(figures) == [*inputs, *outputs]
+    steps = len(launch["events"])
+    assert at(page) == steps
+    assert page.get_attribute("body", "data-events") == str(steps)
+    assert page.get_attribute("body", "data-playing") is None
+    assert list(drawn := figures(page)) == [*inputs, *outputs]
     for name in inputs:
-        assert figures[name]["data-read"] == figures[name]["data-elements"]
-        assert figures[name]["data-written"] == "0"
+        assert drawn[name]["read"] == drawn[name]["elements"]
+        assert drawn[name]["written"] == "0"
     for name in outputs:
-        assert figures[name]["data-written"] == figures[name]["data-elements"]
-        assert figures[name]["data-read"] == "0"
+        assert drawn[name]["written"] == drawn[name]["elements"]
+        assert drawn[name]["read"] == "0"
     expected = sum(e["bytes"] for e in launch["events"] if e["kind"] == "load")
-    assert body["data-loaded"] == str(expected)
+    assert page.get_attribute("body", "data-loaded") == str(expected)
     assert loaded in (None, expected)
 
 
-@needs_chromium
-def test_a_step_shows_program_line_and_place(pages, tmp_path):
-    document = load(pages / "softmax.html", tmp_path, "#8")
-    lines = [a for tag, a in document.elements if a.get("class", "").startswith("line ")]
-    assert [a["class"] for a in lines] == ["line store"]
-    assert document.texts["line"].strip().startswith("tl.store(y_ptr")
-    assert document.texts["who"] == "program 3"
-    assert document.figures()["x_ptr"]["data-read"] == "80"
-    assert document.figures()["y_ptr"]["data-written"] == "80"
+def test_a_step_shows_program_line_and_place(pages, open_page):
+    page = open_page((pages / "softmax.html").as_uri() + "#8")
+    assert page.locator(".line[aria-current]").evaluate_all(
+        "all => all.map((e) => e.className)"
+    ) == ["line store"]
+    assert page.inner_text("#line").startswith("tl.store(y_ptr")
+    assert page.inner_text("#who") == "program 3"
+    assert page.inner_text("#programs [aria-current]") == "3"
+    assert page.inner_text("#now") == "program 3 stores y_ptr, row 3: 80 bytes."
+    assert figures(page)["x_ptr"]["read"] == figures(page)["y_ptr"]["written"] == "80"
 
 
-@needs_chromium
-def test_hands_and_keys(pages, tmp_path):
-    """The page in a frame, driven as a reader drives it; where it stands after each move."""
-    script = """
-    const moves = [
-      "#next", "#next", "#back", "#last", "#first", "ArrowRight", "ArrowRight", "ArrowLeft",
-      "End", "Home", "slider 5", "#programs button:nth-of-type(4)", "control ArrowRight", "x",
-    ];
-    addEventListener("load", () => {
-      const page = frames[0].document, stood = [];
-      for (const move of moves) {
-        const [name, value] = move.split(" ");
-        if (name === "slider") {
-          page.getElementById("slider").value = value;
-          page.getElementById("slider").dispatchEvent(new Event("input"));
-        } else if (move.startsWith("#")) page.querySelector(move).click();
-        else page.body.dispatchEvent(new KeyboardEvent(
-          "keydown", { key: value ?? name, ctrlKey: name === "control", bubbles: true }));
-        stood.push(page.body.dataset.at);
-      }
-      page.body.dispatchEvent(new KeyboardEvent("keydown", { key: " ", bubbles: true }));
-      stood.push("playing" in page.body.dataset);
-      page.getElementById("back").click();
-      stood.push("playing" in page.body.dataset);
-      document.body.dataset.stood = stood.join(" ");
-    });
-    """
-    page = html.escape((pages / "softmax.html").read_text(encoding="utf-8"))
-    frame = tmp_path / "frame.html"
-    frame.write_text(f'<body><iframe srcdoc="{page}"></iframe><script>{script}</script>', "utf-8")
-    document = load(frame, tmp_path / "profile")
-    assert document.console == []
-    stood = document.first("body")["data-stood"]
-    assert stood == "1 2 1 12 0 1 2 1 12 0 5 7 7 7 true false"
+def test_hands(pages, open_page):
+    page = open_page((pages / "softmax.html").as_uri())
+    for place, want in (
+        ("#next", 1), ("#next", 2), ("#back", 1), ("#last", 12), ("#first", 0),
+        ("#programs button:nth-of-type(4)", 7),
+    ):  # fmt: skip
+        page.click(place)
+        assert at(page) == want, place
+    page.fill("#slider", "5")
+    assert at(page) == 5 and page.inner_text("#step") == "5 / 12"
+    assert page.is_enabled("#first") and page.is_enabled("#last")
+    page.click("#play")
+    page.wait_for_selector("body[data-at='6']")
+    assert page.get_attribute("#play", "aria-label") == "Pause (space)"
+    page.click("#back")
+    assert page.get_attribute("body", "data-playing") is None, "a hand stops it"
 
 
-@needs_chromium
-def test_hostile_source_is_text(tmp_path):
+def test_keys(pages, open_page):
+    page = open_page((pages / "softmax.html").as_uri())
+    for key, want in (
+        ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 12), ("ArrowRight", 12),
+        ("Home", 0), ("ArrowLeft", 0), ("End", 12), ("Control+ArrowLeft", 12), ("x", 12),
+    ):  # fmt: skip
+        page.keyboard.press(key)
+        assert at(page) == want, key
+    page.keyboard.press(" ")
+    assert page.get_attribute("body", "data-playing") == "", "from the start again"
+    page.keyboard.press(" ")
+    assert page.get_attribute("body", "data-playing") is None
+    page.focus("#source pre")
+    stood = at(page)
+    page.keyboard.press("ArrowRight")
+    assert at(page) == stood, "the arrows scroll what has the focus"
+
+
+def test_hostile_source_is_text(open_page, tmp_path):
     with trace() as t:
         hostile_kernel[(1,)](torch.empty(8), BLOCK=4)
         softmax(torch.zeros(2, 3))
-    path = tmp_path / "x.html"
-    tiles.tile_page(t, path)
-    document = load(path, tmp_path / "profile", "#end")
-    assert document.console == []
-    tags = [tag for tag, _ in document.elements]
-    assert tags.count("script") == 2
-    assert "img" not in tags
-    assert "document.title = 'taken'" in document.texts["source"]
-    assert [a["value"] for tag, a in document.elements if tag == "option"] == ["0", "1"]
-    assert document.figures()["x_ptr"]["data-written"] == "4", "half of it"
+    tiles.tile_page(t, tmp_path / "x.html")
+    page = open_page((tmp_path / "x.html").as_uri() + "#end")
+    assert page.locator("script").count() == 2 and page.locator("img").count() == 0
+    assert "</script><script>document.title = 'taken'" in page.inner_text("#source")
+    assert figures(page)["x_ptr"]["written"] == "4", "half of it"
+    page.select_option("#launch", "1")
+    assert at(page) == 0 and list(figures(page)) == ["x_ptr", "y_ptr"], "the launch of the softmax"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("kernel", ["softmax", "attention"])
+def test_nobody_is_shut_out(pages, open_page, kernel, width, dark):
+    page = open_page((pages / f"{kernel}.html").as_uri(), width=width, dark=dark)
+    assert violations(page) == []
+    for kind in ("load", "store", *(["dot"] if kernel == "attention" else [])):
+        while not page.locator(f"#stage.{kind}").count():
+            page.click("#next")
+        assert violations(page) == [], kind
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "no scrolling sideways"

@@ -19,6 +19,7 @@ function element(tag, text = "", attributes = {}) {
   return made;
 }
 
+const shortcut = (event) => event.ctrlKey || event.altKey || event.metaKey; // the browser's own
 const weight = (number, from, to) => bytes[(number * size + from) * size + to] / 255;
 const named = ({ layer, head }) => `layer ${layer}, head ${head}`;
 const shown = (score) => score.toFixed(answer.kind === "labels" && Math.abs(score) > 1 ? 2 : 3);
@@ -63,7 +64,6 @@ function drawAnswer() {
 function openGrid() {
   const columns = Math.max(...heads.map((numbers) => numbers.length));
   $("grid").style.gridTemplateColumns = `auto repeat(${columns}, minmax(1.2rem, 2.7rem))`;
-  const ink = getComputedStyle(document.documentElement).getPropertyValue("--weight");
   all.forEach((one, number) => {
     if (one.place === 0) {
       const title = element("span", String(one.layer), { "aria-hidden": "true" });
@@ -73,7 +73,19 @@ function openGrid() {
     const button = element("button", "", { type: "button", tabindex: "-1" });
     button.setAttribute("aria-label", `${named(one)}; without it the answer moves by ${moved(one).toFixed(3)}`);
     const canvas = element("canvas", "", { width: size, height: size });
+    const bar = element("i");
+    bar.style.width = `${(100 * moved(one)) / most}%`;
+    button.append(canvas, bar);
+    button.addEventListener("click", () => choose(number));
+    $("grid").append(button);
+  });
+}
+
+function paintGrid() {
+  const ink = getComputedStyle(document.documentElement).getPropertyValue("--weight");
+  $("grid").querySelectorAll("canvas").forEach((canvas, number) => {
     const pen = canvas.getContext("2d");
+    pen.clearRect(0, 0, size, size);
     pen.fillStyle = ink;
     for (let from = 0; from < size; from++) {
       for (let to = 0; to < size; to++) {
@@ -81,11 +93,6 @@ function openGrid() {
         pen.fillRect(to, from, 1, 1);
       }
     }
-    const bar = element("i");
-    bar.style.width = `${(100 * moved(one)) / most}%`;
-    button.append(canvas, bar);
-    button.addEventListener("click", () => choose(number));
-    $("grid").append(button);
   });
 }
 
@@ -123,7 +130,7 @@ function openPairs() {
     button.addEventListener("click", () => look(looking === number ? -1 : number));
     button.addEventListener("keydown", (event) => {
       const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-      if (step === undefined) return;
+      if (step === undefined || shortcut(event)) return;
       event.preventDefault();
       const next = Math.min(size - 1, Math.max(0, number + step));
       look(next);
@@ -200,9 +207,12 @@ function draw() {
 $("about").textContent = `${size} tokens, ${heads.length} layers, ${all.length} heads.`;
 openAnswer();
 openGrid();
+paintGrid();
 openPairs();
 $("off").addEventListener("click", () => { off = !off; draw(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paintGrid);
 $("grid").addEventListener("keydown", (event) => {
+  if (shortcut(event)) return;
   if (event.key.toLowerCase() === "o" && !event.repeat) $("off").click();
   if (!event.key.startsWith("Arrow")) return;
   event.preventDefault();

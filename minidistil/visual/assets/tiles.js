@@ -96,7 +96,7 @@ function openFunction(source) {
     line.append(element("i", source.first + i), text || " ");
     code.append(line);
   });
-  const pre = element("pre", "", { tabindex: "0", "aria-label": source.name });
+  const pre = element("pre", "", { tabindex: "0", role: "group", "aria-label": source.name });
   pre.append(code);
   const heading = element("h2", "");
   heading.append(element("code", source.name), element("span", `  ${source.file}`));
