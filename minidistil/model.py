@@ -94,7 +94,7 @@ class DistilBertModel(DistilBertPreTrainedModel):
             cu_seqlens=cu_seqlens,
         )
         config, packed = self.config, cu_seqlens is not None
-        shape, device = _input_shape(input_ids, inputs_embeds, packed, config.dim)
+        shape, device = input_shape(input_ids, inputs_embeds, packed, config.dim)
         if cu_seqlens is not None:
             if attention_mask is not None:
                 raise ValueError("give attention_mask or cu_seqlens, not both: one of them pads")
@@ -144,10 +144,14 @@ def _chosen(switch: bool | None, default: bool) -> bool:
     return default if switch is None else switch
 
 
-def _input_shape(
+def input_shape(
     input_ids: Tensor | None, inputs_embeds: Tensor | None, packed: bool, dim: int
 ) -> tuple[tuple[int, ...], torch.device]:
-    """The (B, S) or (N,) of the one input that was given, and its device."""
+    """The (B, S) or (N,) of the one input that was given, and its device.
+
+    Raises:
+        ValueError: Not exactly one was given, or another shape or dtype.
+    """
     if (input_ids is None) == (inputs_embeds is None):
         raise ValueError("give exactly one of input_ids and inputs_embeds")
     expected = "(tokens" if packed else "(batch, length"

@@ -115,22 +115,15 @@ class DistilBertPreTrainedModel(nn.Module):
         dtypes = {"dtype": dtype, "torch_dtype": torch_dtype}
         dtypes = canonical_fields({name: given for name, given in dtypes.items() if given})
         where = {
-            "revision": revision,
-            "cache_dir": cache_dir,
-            "token": token,
+            "revision": revision, "cache_dir": cache_dir, "token": token,
             "local_files_only": local_files_only,
-        }
+        }  # fmt: skip
         if attn_implementation is not None:
             config_fields["attn_implementation"] = attn_implementation
         model, info = load_model(
-            cls,
-            name_or_path,
-            where=where,
-            dtype=dtypes.get("dtype", "auto"),
-            device=device,
-            ignore_mismatched_sizes=ignore_mismatched_sizes,
-            config_fields=config_fields,
-        )
+            cls, name_or_path, where=where, dtype=dtypes.get("dtype", "auto"), device=device,
+            ignore_mismatched_sizes=ignore_mismatched_sizes, config_fields=config_fields,
+        )  # fmt: skip
         if output_loading_info:
             return model, info
         warn_of(info, f"{cls.__name__} from {str(name_or_path)!r}")
@@ -232,6 +225,12 @@ class DistilBertPreTrainedModel(nn.Module):
         """A result as the caller, or else the config, wants it: typed, or as a tuple."""
         typed = self.config.return_dict if return_dict is None else return_dict
         return output if typed else output.to_tuple()
+
+    def for_inference(self, dtype: str = "float32") -> Any:
+        """A copy that answers as fast as it can; see `inference.fast.for_inference`."""
+        from minidistil.inference.fast import for_inference
+
+        return for_inference(self, dtype)
 
     # -- Facts ---------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ TESTED_THROUGH = {
     "attention_forward": "kernels/test_attention.py",
     "attention_backward": "kernels/test_attention.py",
     **dict.fromkeys(("attention_cases", "attention_calls"), "kernels/testing/test_attention.py"),
+    **dict.fromkeys(("block", "encoder"), "inference/test_fast.py"),
     "sum_rows_by_id": "kernels/test_embedding_layer_norm.py",
     **dict.fromkeys(("events", "addresses"), "kernels/lab/test_hooks.py"),
     **dict.fromkeys(("cells", "arithmetic"), "kernels/lab/test_meter.py"),
@@ -70,9 +71,9 @@ def test_the_budget_from_config_to_heads():
 
 
 def test_the_budget_of_the_library():
-    around = ("cli", "visual", "learn", "reproduction")
+    around = ("cli", "visual", "learn", "reproduction", "inference")
     tools = [path for path in LIBRARY if path.relative_to(ROOT).parts[1] in around]
-    assert sum(map(lines_of_code, tools)) <= 3500
+    assert sum(map(lines_of_code, tools)) <= 4000
     assert sum(map(lines_of_code, set(LIBRARY) - set(tools))) <= 7000
 
 

@@ -12,6 +12,7 @@ from minidistil.checkpoints.files import staged, write_json
 from minidistil.checkpoints.loading import PROJECTOR
 from minidistil.checkpoints.quantized import SUFFIX
 from minidistil.checkpoints.weights import SAFETENSORS
+from minidistil.model import DistilBertModel
 from minidistil.pretrained import DistilBertPreTrainedModel
 
 
@@ -32,10 +33,12 @@ def save_model(
             from the processes that have a part of it each.
 
     Raises:
-        ValueError: A field of the config was set to nonsense, or the weights are on "meta", where
-            they have shapes but no numbers.
+        ValueError: A field of the config was set to nonsense; the weights are on "meta", where they
+            have shapes but no numbers; or the model comes from `for_inference`.
         NotADirectoryError: `folder` is a file.
     """
+    if not isinstance(model.encoder, DistilBertModel):
+        raise ValueError("a model from for_inference is for answering: save its original")
     config = dataclasses.replace(
         model.config, architectures=[type(model).__name__], dtype=dtype_name(model.dtype)
     )

@@ -19,7 +19,7 @@ class Common:
         model: Folder or hub id; None is the task's default.
         device: Such as "cuda"; None is the CPU.
         batch_size: Rows that go through the model at a time.
-        dtype: Of the weights; None keeps the checkpoint's.
+        dtype: As in `pipeline`; None is float32.
         attn: Attention implementation; None keeps the default.
         files: Where the input comes from; "-" is standard input.
         input_format: "text" or "jsonl"; None goes by each file's ending.
@@ -99,13 +99,13 @@ OPTIONS = (
     ),
     click.option(
         "--dtype",
-        type=click.Choice(["float32", "bfloat16", "float16"]),
-        help="Of the weights.  [default: the checkpoint's]",
+        type=click.Choice(["float32", "bfloat16", "int8", "float16"]),
+        help="What the matrix products are done in.  [default: float32]",
     ),
     click.option(
         "--attn",
         type=click.Choice(["sdpa", "eager"]),
-        help="Attention implementation.  [default: sdpa]",
+        help="Run the model itself, not its fast path, with this attention.",
     ),
     click.option(
         "--file",

@@ -7,6 +7,7 @@ import torch
 
 from minidistil.arguments import usable_device
 from minidistil.checkpoints.loading import warn_of
+from minidistil.inference.linear import PRECISIONS
 from minidistil.model import DistilBertModel
 from minidistil.pipelines.base import Pipeline
 from minidistil.pipelines.feature_extraction import FeatureExtraction
@@ -54,8 +55,10 @@ def pipeline(
             and where the model is for a model. As in transformers, a model is itself moved there,
             and put in eval mode: the pipeline takes it as its own, and makes no copy.
         batch_size: Rows that go through the model at a time.
-        dtype: Of a checkpoint's weights, such as "bfloat16"; None keeps what is on file.
-        attn_implementation: Of a checkpoint, such as "eager"; None is "sdpa".
+        dtype: What a checkpoint is run in. None and "float32", "bfloat16" and "int8" take the fast
+            path (`inference.fast.for_inference`), any other is the dtype of the weights.
+        attn_implementation: Run a checkpoint as the model itself, with this attention, such as
+            "eager"; `dtype` is then that of the weights.
         **settings: Those of the task, such as `top_k`; a call can change them.
 
     Returns:
@@ -89,7 +92,14 @@ def pipeline(
     if device is not None:
         device = usable_device(device)
     if not isinstance(model, DistilBertPreTrainedModel):
-        model = _load(cls, ALIASES.get(task, task), model, dtype, attn_implementation)
+        fast = "float32" if dtype is None else str(dtype).removeprefix("torch.")
+        fast = fast if attn_implementation is None and fast in PRECISIONS else None
+        weights = "float32" if fast else dtype
+        model = _load(cls, ALIASES.get(task, task), model, weights, attn_implementation)
+        if device is not None:
+            model = model.to(device)
+        if fast:
+            model = model.for_inference(fast)
     elif dtype is not None:
         raise ValueError(f"dtype={dtype!r} is for a checkpoint: cast the model yourself, model.to")
     elif attn_implementation is not None:

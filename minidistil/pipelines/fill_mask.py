@@ -83,9 +83,9 @@ class FillMask(Pipeline[str]):
         self, input_ids: Tensor, attention_mask: Tensor, settings: FillMaskSettings
     ) -> Iterable[Tensor]:
         """Logits of the masked places alone, (masks, V) a row."""
-        logits = output_of(self.model, input_ids, attention_mask).logits
+        hidden = output_of(self.model.encoder, input_ids, attention_mask).last_hidden_state
         masks = input_ids == self.tokenizer.mask_token_id
-        return [row[mask] for row, mask in zip(logits, masks, strict=True)]
+        return self.model.logits(hidden[masks]).split(masks.sum(1).tolist())
 
     def decode(
         self,

@@ -18,9 +18,10 @@ def test_dtype_and_attention(shell, models):
     model = ("classify", "--model", models["classifier"], "--json", "--all", "the king of Paris")
     exact = shell(*model).objects[0]["result"]
     assert shell(*model, "--attn", "eager", "--batch-size", "1").code == 0
-    half = shell(*model, "--dtype", "bfloat16").objects[0]["result"]
-    assert half != exact
-    assert half[0]["score"] == pytest.approx(exact[0]["score"], abs=0.05)
+    for dtype in ("bfloat16", "int8", "float16"):
+        near = shell(*model, "--dtype", dtype).objects[0]["result"]
+        assert near != exact
+        assert near[0]["score"] == pytest.approx(exact[0]["score"], abs=0.05)
     assert shell(*model, "--dtype", "int4").code == 2
     run = shell(*model, "--attn", "flash")
     assert run.code == 2 and "'flash' is not one of 'sdpa', 'eager'" in run.err
