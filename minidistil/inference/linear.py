@@ -11,14 +11,13 @@ while it is in the cache.
 |---|---|---|---|
 | float32 | float32 | float32 | float32 |
 | bfloat16 | rounded to bfloat16 | float32 | bfloat16 |
-| int8 | eight bits, a scale for each row of x and W | int32 | float32 |
+| int8 | eight bits, a scale for each row of x and of W | int32 | float32 |
 
 Source: https://uxlfoundation.github.io/oneDNN/dev_guide_matmul.html, the memory format `any`.
 Not here: the int8 rows of a weight (`minidistil.quantization`); GPUs, where a plain matrix is best.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -103,7 +102,10 @@ def _floats(weight: Tensor, bias: Tensor, activation: str | None) -> Product:
 
 
 def _whole_numbers(layers: list[nn.Linear], bias: Tensor, activation: str | None) -> Product:
-    """Whole numbers times whole numbers: x gets its scale in the call, W has one a row."""
+    """Whole numbers times whole numbers: W is s q, x is lo + step * (0 ... 255), row by row.
+
+    x W^T = step * (0 ... 255) q^T s + lo * sum(s q): the first product is of whole numbers.
+    """
     pairs = [
         (layer.weight, layer.weight_scale)
         if isinstance(layer, QuantizedLinear)
@@ -111,21 +113,29 @@ def _whole_numbers(layers: list[nn.Linear], bias: Tensor, activation: str | None
         for layer in layers
     ]
     rows, scales = (torch.cat([*parts]).detach() for parts in zip(*pairs, strict=True))
+    if not packs(torch.int8):
+        return _floats(dequantize_rows(rows, scales), bias, activation)
+    packed = torch.ops.onednn.qlinear_prepack(rows, None)
     zeros = torch.zeros(len(scales), dtype=torch.int64)
-    make: Any = vars(torch)["_make_per_channel_quantized_tensor"]
-    packed = torch.ops.quantized.linear_prepack(make(rows, scales.double(), zeros, axis=0), bias)
+    sums = rows.sum(1) * scales
     after = ACTIVATIONS[activation] if activation else torch.nn.Identity()
-    multiply, unpack = torch.ops.quantized.linear_dynamic, torch.ops.quantized.linear_unpack
+    multiply = torch.ops.onednn.qlinear_pointwise
 
-    def plain() -> Tensor:
-        weight, _ = unpack(packed)
-        return weight.dequantize()
+    def product(x: Tensor) -> Tensor:
+        lo, hi = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
+        step = ((hi - lo) / 255).clamp_(min=torch.finfo(x.dtype).tiny)
+        # The half makes cutting off a rounding.
+        whole = torch.addcmul(0.5 - lo / step, x, 1 / step).to(torch.uint8)
+        y = multiply(whole, 1.0, 0, packed, scales, zeros, None, 1.0, 0, x.dtype, "none", [], "")
+        return after(torch.addcmul(torch.addcmul(bias, lo, sums), y, step))
 
-    return lambda x: after(multiply(x, packed)), plain
+    return product, lambda: dequantize_rows(rows, scales)
 
 
 def packs(dtype: torch.dtype) -> bool:
     """Whether this build of PyTorch, on this CPU, has oneDNN for a dtype."""
     if not torch.backends.mkldnn.is_available():
         return False
-    return dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if dtype == torch.bfloat16:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return True

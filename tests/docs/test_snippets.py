@@ -9,6 +9,7 @@ fence that can't run everywhere says why in a comment above it that no reader of
 from pathlib import Path
 from unittest import SkipTest
 
+import jaxtyping
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
@@ -40,6 +41,9 @@ def run(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_snippets_run(page, subtests, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    if page == "docs/howto/export.md":
+        # torch.export traces with sizes that are symbols, which the check of shapes can't count.
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     for reason in run(ROOT / page):
         with subtests.test():
             pytest.skip(reason)

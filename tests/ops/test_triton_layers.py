@@ -8,9 +8,9 @@ import torch
 pytest.importorskip("triton", reason="the kernels need Triton")
 
 from minidistil import DistilBertConfig, DistilBertForMaskedLM, DistilBertForSequenceClassification
+from minidistil.benchmark.memory import training_memory
 from minidistil_kernels.lab import meter
 from tests.helpers.kernels import interpreted
-from tests.helpers.memory import training_memory
 from tests.helpers.reference import amplify
 from tests.helpers.tolerances import assert_close
 

@@ -1,0 +1,203 @@
+"""A masked-LM training step: its time beside transformers', and what it keeps on the way.
+
+    the same tokens, padded --transformers--> loss, gradients
+                     packed --minidistil----> loss, gradients
+
+Dropout is off, so that losses and gradients can be compared. transformers gets the padded batch and
+sdpa; we get the tokens packed, and compute the head only where there is a label. No optimizer.
+
+Not here: whole runs (`minidistil.training`), distillation with its teacher.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minidistil.benchmark.machine import installed
+from minidistil.benchmark.memory import training_memory
+from minidistil.benchmark.report import RATIOS, TIMES, Report, milliseconds, ratio
+from minidistil.benchmark.timing import Run, interleaved, paired, spread
+from minidistil.benchmark.work import Setting, Work, mixed
+from minidistil.distillation.distiller import Distillation, LossWeights
+from minidistil.heads import DistilBertForMaskedLM
+from minidistil.training.objective import Batch
+
+STEPS = (Work("16 mixed", mixed(16, 512, 0.23)), Work("8 x 128", (128,) * 8))
+WAYS = (("eager", "torch"), ("sdpa", "torch"), ("triton", "triton"))
+LENGTHS = (64, 128, 256, 512)
+QUIET = {"dropout": 0.0, "attention_dropout": 0.0}
+NARROW = {"n_layers": 2, "dim": 128, "n_heads": 2, "hidden_dim": 512}
+MASKED = 0.15
+
+
+def batches(work: Work, vocab_size: int, device: str = "cpu") -> tuple[Batch, Batch]:
+    """The padded and the packed form of one batch, 15 % of its tokens to be predicted."""
+    ids, mask = work.padded(vocab_size)
+    chosen = torch.rand(ids.shape, generator=torch.Generator().manual_seed(1)) < MASKED
+    labels, real = torch.where(chosen & (mask > 0), ids, -100), mask > 0
+    ends = torch.tensor([0, *work.lengths]).cumsum(0).int()
+    padded = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    packed = {"input_ids": ids[real], "cu_seqlens": ends, "labels": labels[real]}
+    padded, packed = ({k: v.to(device) for k, v in form.items()} for form in (padded, packed))
+    return padded, {**packed, "max_seqlen": work.shape[1]}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """transformers' model and ours, with the same weights.
+
+    Args:
+        theirs: transformers' masked-LM model.
+        ours: This library's, in its training objective.
+        device: Where both are.
+    """
+
+    theirs: Any
+    ours: Distillation
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, setting: Setting) -> "Pair":
+        """Both models of a setting, random and in training mode.
+
+        Raises:
+            ValueError: transformers is not installed.
+        """
+        if installed("transformers") is None:
+            raise ValueError(
+                "a training step is held against transformers', which is absent: "
+                "pip install 'minidistil[peers]'"
+            )
+        import transformers
+
+        torch.manual_seed(0)
+        fields = {**setting.fields, **QUIET}
+        theirs: Any = transformers.DistilBertForMaskedLM(transformers.DistilBertConfig(**fields))
+        ours = DistilBertForMaskedLM(setting.config(**QUIET))
+        ours.load_state_dict(theirs.state_dict())
+        objective = Distillation(ours, None, LossWeights(ce=0, mlm=1, cos=0))
+        pair = cls(theirs.to(setting.device), objective.to(setting.device), setting.device)
+        pair.theirs.train()
+        pair.ours.train()
+        return pair
+
+    def reference(self, padded: Batch) -> Tensor:
+        """Their loss, ()."""
+        return self.theirs(**padded).loss
+
+    def mine(self, packed: Batch) -> Tensor:
+        """Our loss, ()."""
+        return self.ours(packed)["mlm"] / self.ours.counts(packed)["mlm"]
+
+    def step(self, loss_of: Callable[[Batch], Tensor], batch: Batch, half: bool = False) -> float:
+        """Forward and backward; the loss. Gradients of the step before are dropped.
+
+        Args:
+            loss_of: `reference` or `mine`.
+            batch: In its form.
+            half: In bfloat16, by autocast.
+        """
+        for model in (self.theirs, self.ours):
+            model.zero_grad()
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
+            loss = loss_of(batch)
+        loss.backward()
+        return loss.item()
+
+    def apart(self, padded: Batch, packed: Batch) -> dict[str, float]:
+        """How far the two are apart: "loss" of both, and the worst "gradient", relative.
+
+        A gradient below 1e-3 counts as one of 1e-3, and that of a key's bias, which is zero in
+        mathematics, not at all.
+        """
+        want = self.step(self.reference, padded)
+        grads = {name: p.grad.clone() for name, p in self.theirs.named_parameters()}
+        got = self.step(self.mine, packed)
+        worst = max(
+            float((p.grad - grads[name]).norm() / max(grads[name].norm(), 1e-3))
+            for name, p in self.ours.student.named_parameters()
+            if "k_lin.bias" not in name and p.grad is not None
+        )
+        return {"loss": abs(got - want), "gradient": worst}
+
+
+def steps(setting: Setting, works: Sequence[Work] = STEPS) -> Report:
+    """Time of a step, float32 and bfloat16, packed, and how far it is from transformers'.
+
+    Args:
+        setting: The model, the rounds, the device.
+        works: The batches.
+
+    Raises:
+        ValueError: transformers is not installed.
+    """
+    pair, rows = Pair.of(setting), []
+    for work in works:
+        padded, packed = batches(work, setting.config().vocab_size, setting.device)
+        apart = pair.apart(padded, packed)
+        step = pair.step
+        runs: dict[str, Run] = {
+            "transformers float32": partial(step, pair.reference, padded),
+            "transformers bfloat16": partial(step, pair.reference, padded, half=True),
+            "minidistil float32": partial(step, pair.mine, packed),
+            "minidistil bfloat16": partial(step, pair.mine, packed, half=True),
+        }
+        times = interleaved(runs, setting.rounds, device=setting.device, rest=setting.rest)
+        for name, mine in times.items():
+            row: dict[str, Any] = {"work": work.name, "step": name, "seconds": mine}
+            row |= milliseconds(spread(mine)) | ratio(paired(mine, times["transformers float32"]))
+            if name == "minidistil float32":
+                row |= {"loss apart": apart["loss"], "gradient apart": apart["gradient"]}
+            rows.append(row)
+    columns = {"work": "", "step": "", **TIMES, **RATIOS}
+    columns |= {"loss apart": ".1e", "gradient apart": ".1e"}
+    return Report("A masked-LM step, forward and backward", columns, rows)
+
+
+def kept(
+    device: str = "cpu",
+    fields: Mapping[str, Any] = NARROW,
+    lengths: Sequence[int] = LENGTHS,
+    ways: Sequence[tuple[str, str]] = WAYS,
+) -> Report:
+    """What a step keeps for its backward pass, counted: one text of S tokens, two narrow blocks.
+
+    Args:
+        device: Without a GPU, Triton runs in its interpreter, and `TRITON_INTERPRET=1` must have
+            been set before.
+        fields: Of `DistilBertConfig`.
+        lengths: Every S.
+        ways: Implementations of attention and of what is between products.
+    """
+    # No dropout in attention: with it, PyTorch on a CPU has no fused attention to compare with.
+    setting, rows = Setting(fields={**fields, "attention_dropout": 0.0}), []
+    for length in lengths:
+        ids = torch.arange(length, device=device)[None] + 1
+        row: dict[str, Any] = {"S": length}
+        for attention, ops in ways:
+            torch.manual_seed(0)
+            model = DistilBertForMaskedLM(setting.config()).to(device).train()
+            model.set_attn_implementation(attention)
+            model.set_layer_ops(ops)
+            memory = training_memory(model, input_ids=ids, labels=ids)
+            row[f"{attention} MB"] = memory.saved / 1e6
+            row[f"{attention} largest"] = memory.largest / 1e6
+        rows.append(row)
+    columns = {"S": "d"} | {key: ".2f" for key in rows[0] if key != "S"}
+    notes = ["MB kept for the backward pass; the largest tensor that an operator made."]
+    return Report("What a step keeps", columns, rows, notes)
+
+
+def training(setting: Setting) -> list[Report]:
+    """Both tables.
+
+    Raises:
+        ValueError: transformers is not installed.
+    """
+    ways = WAYS if find_spec("triton") else WAYS[:2]
+    return [steps(setting), kept(setting.device, {**NARROW, **setting.fields}, ways=ways)]

@@ -1,0 +1,61 @@
+"""A training step: two models of one loss, and what is kept."""
+
+import pytest
+import torch
+
+from minidistil.benchmark import training as module
+from minidistil.benchmark.training import Pair, batches, kept, steps, training
+from minidistil.benchmark.work import Work
+from tests.benchmark.tiny import FIELDS, SETTING
+
+MIXED = Work("mixed", (30, 9, 17))
+
+
+def test_padded_and_packed_are_one_batch():
+    padded, packed = batches(MIXED, 150)
+    real = padded["attention_mask"].bool()
+    assert torch.equal(padded["input_ids"][real], packed["input_ids"])
+    assert torch.equal(padded["labels"][real], packed["labels"])
+    assert (padded["labels"][~real] == -100).all()
+    assert packed["cu_seqlens"].tolist() == [0, 30, 39, 56] and packed["max_seqlen"] == 30
+    share = (packed["labels"] != -100).float().mean()
+    assert 0.02 < share < 0.4
+
+
+def test_loss_and_gradients_are_those_of_transformers():
+    pair = Pair.of(SETTING)
+    apart = pair.apart(*batches(MIXED, 150))
+    assert apart["loss"] < 1e-5 and 0 < apart["gradient"] < 1e-3
+
+
+def test_a_model_that_differs_shows_it():
+    pair = Pair.of(SETTING)
+    with torch.no_grad():
+        pair.theirs.vocab_projector.bias[0] += 5
+    apart = pair.apart(*batches(MIXED, 150))
+    assert apart["loss"] > 1e-3 and apart["gradient"] > 1e-2
+
+
+def test_steps():
+    report = steps(SETTING, [MIXED])
+    names = [row["step"] for row in report.rows]
+    assert names == [
+        f"{who} {dtype}"
+        for who in ("transformers", "minidistil")
+        for dtype in ("float32", "bfloat16")
+    ]
+    assert report.rows[0]["ratio"] == 1 and all(len(row["seconds"]) == 2 for row in report.rows)
+    assert report.rows[2]["loss apart"] < 1e-5 and "loss apart" not in report.rows[3]
+
+
+def test_kept():
+    report = kept(fields=FIELDS, lengths=(16, 32), ways=(("eager", "torch"), ("sdpa", "torch")))
+    assert [row["S"] for row in report.rows] == [16, 32]
+    for row in report.rows:
+        assert row["eager MB"] > row["sdpa MB"] > 0 and row["eager largest"] > 0
+
+
+def test_without_transformers(monkeypatch):
+    monkeypatch.setattr(module, "installed", lambda package: None)
+    with pytest.raises(ValueError, match="which is absent: pip install"):
+        training(SETTING)
