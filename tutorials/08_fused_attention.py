@@ -246,5 +246,5 @@ assert packed.total.requested == sum(map(predict, lengths.tolist())) + 4 * H * 2
 # 2. In `kernels/minidistil_kernels/attention_forward.py` let `alpha` be 1: `tl.exp2(m - m)`. Which
 #    laws fall? `minidistil check minidistil/ops/triton_attention.py:padded --examples 2`, a minute.
 # 3. Larger tiles: `importlib.import_module("minidistil_kernels.attention").forward_tile = mine`, a
-#    function that returns `Tile(128, 64, 4, 2)`. Predict, `assert` the bytes of section 5: 1,314,816.
+#    function that returns `Tile(128, 64, 4, 2)`. Predict the bytes of section 5: 1,314,816.
 # 4. In float32 the tiles are 32 by 32. Bytes requested, naive and fused, differ by a tenth. Unique?
