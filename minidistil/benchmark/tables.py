@@ -91,7 +91,8 @@ def reference_tables(
 
     Args:
         setting: The model, the rounds, the device.
-        training, inference: (batch, length) of each row.
+        training: (batch, length) of each row of the first.
+        inference: Likewise of the second.
     """
     kernels = ["triton"] if setting.device.startswith("cuda") else []
     learn, answer = ["eager", "sdpa", *kernels], ["eager", "sdpa", *kernels, "fast"]

@@ -22,6 +22,7 @@ def test_a_folder_without_the_texts_is_named(shell, tmp_path):
     assert done.code == 1 and "austen-emma.txt is not there" in done.err
 
 
+@pytest.mark.slow
 def test_scores_of_students_and_controls(shell, tmp_path, monkeypatch):
     minilm_folder()
     few = few_texts()
@@ -48,6 +49,7 @@ def test_scores_of_students_and_controls(shell, tmp_path, monkeypatch):
     assert refused.code == 1 and "holds other texts than this run's" in refused.err
 
 
+@pytest.mark.slow
 def test_the_ablation_of_masked_lm(shell, tmp_path, monkeypatch):
     minilm_folder()
     learn = [f"The number {i} comes before {i + 1}, as everybody here knows." for i in range(24)]

@@ -133,6 +133,7 @@ for compiled in (False, True):
 """
 
 
+@pytest.mark.slow
 def test_compiled_padded_batches_equal_packed_ones(tmp_path):
     """In a process without the checker of shapes, which Dynamo can't trace."""
     data = token_file(tmp_path / "tokens", 60, lengths=1)  # of one length: the same batches

@@ -48,6 +48,7 @@ def test_the_solution_is_accepted_and_the_start_is_not(exercise, file):
         assert "Smallest case that fails" in start.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", ALL, ids=ids)
 def test_wrong_answers_are_refused_with_a_case(exercise, file):
     wrong = exercise.wrong()

@@ -44,6 +44,7 @@ def grades(folder):
     return grade_all(folder, seconds=8, memory=2 << 30, jobs=2)
 
 
+@pytest.mark.slow
 def test_each_gets_its_own_outcome(grades):
     outcome = {name: one["03a_softmax"] for name, one in grades.items()}
     assert outcome.keys() == SUBMISSIONS.keys()
@@ -58,6 +59,7 @@ def test_each_gets_its_own_outcome(grades):
     assert outcome["hal"]["message"].startswith("it ended by SIGSEGV")
 
 
+@pytest.mark.slow
 def test_nothing_is_left_running_or_lying_about(grades, folder):
     commands = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -76,6 +78,7 @@ def test_a_sleeper_is_stopped_by_the_clock(tmp_path, monkeypatch):
     assert outcome.message == "stopped after 5 s"
 
 
+@pytest.mark.slow
 def test_the_table(grades):
     lines = table(grades).splitlines()
     assert lines[0] == "learner   03a  solved"

@@ -32,6 +32,7 @@ def teacher(run):
     return run.teacher
 
 
+@pytest.mark.slow
 def test_the_teacher_learns_to_guess(run, teacher):
     assert teacher.config.n_layers == 6 and not teacher.training
     lines = (run.folder / "teacher" / "log.jsonl").read_text().splitlines()
@@ -43,6 +44,7 @@ def test_the_teacher_learns_to_guess(run, teacher):
     )
 
 
+@pytest.mark.slow
 def test_scores_row_by_row(run, teacher):
     source = MaskedBatches(run.held, tokens_per_batch=256, seed=0)
     right, losses = [], []
@@ -63,6 +65,7 @@ def test_scores_row_by_row(run, teacher):
     assert run.scores(teacher) == found
 
 
+@pytest.mark.slow
 def test_students_of_a_variant(run, teacher):
     student = run.student("all losses", 0)
     assert student.config.n_layers == 3

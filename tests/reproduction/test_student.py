@@ -31,6 +31,7 @@ def done(tmp_path_factory):
     return run, run.student(), folder
 
 
+@pytest.mark.slow
 def test_the_student_is_small_and_loads_as_any_checkpoint(done):
     run, student, folder = done
     place = folder / "student-0"
@@ -44,6 +45,7 @@ def test_the_student_is_small_and_loads_as_any_checkpoint(done):
     assert (place / "model.safetensors").stat().st_size < 18e6
 
 
+@pytest.mark.slow
 def test_it_learned_from_both_teachers(done):
     run, student, _ = done
     teacher, labeller = run.teacher.eval(), run.labeller()
@@ -65,6 +67,7 @@ def test_it_learned_from_both_teachers(done):
             assert model(**ids).logits[:2].argmax(-1).tolist() == [1, 0]
 
 
+@pytest.mark.slow
 def test_a_second_call_returns_the_same(done):
     run, student, folder = done
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("step-*/model.safetensors")}
@@ -76,6 +79,7 @@ def test_a_second_call_returns_the_same(done):
     assert len(before) == 2  # the labeller's and the student's
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_controls_have_no_teacher(done):
     run, student, folder = done
     other = StudentRun(run.texts, folder, StudentRecipe(epochs=4, tokens_per_batch=128, seed=1))
@@ -86,6 +90,7 @@ def test_seeds_differ_and_controls_have_no_teacher(done):
     assert described["settings"]["seed"] == 1
 
 
+@pytest.mark.slow
 def test_other_texts_are_refused(done):
     run, _, folder = done
     few = Texts(run.texts.learn[:30], run.texts.labelled, {})

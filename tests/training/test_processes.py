@@ -72,6 +72,7 @@ os._exit(0)  # see worker.py
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", processes.PARALLEL)
 def test_two_processes_resume(parallel, tmp_path):
     """Bit-equal to a run that was not interrupted; what is finished is opened once more."""
@@ -109,6 +110,7 @@ def test_two_nodes_on_loopback(alone, tmp_path):
         torch.testing.assert_close(both[name], value, rtol=1e-9, atol=1e-9, msg=name)
 
 
+@pytest.mark.slow
 def test_finetune_on_two_processes(tmp_path):
     """The verb joins the group: one model, one table of scores, said once."""
     model = model_of("single")

@@ -77,7 +77,17 @@ def test_every_tutorial_that_is_named_exists():
     assert faults == set()
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+# Those that train or time take half a minute each; `make docs` runs all of them as well.
+LONG = ("12_distil", "13_finetune", "14_inference")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(script, id=script.stem, marks=[pytest.mark.slow] * (script.stem in LONG))
+        for script in SCRIPTS
+    ],
+)
 def test_it_runs(script, tmp_path):
     if names := missing(script):
         pytest.skip(f"{script.name} needs {names}, not installed here")

@@ -225,6 +225,7 @@ def test_hostile_source_is_text(open_page, tmp_path):
     assert at(page) == 0 and list(figures(page)) == ["x_ptr", "y_ptr"], "the launch of the softmax"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("kernel", ["softmax", "attention"])
