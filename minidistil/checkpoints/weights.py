@@ -9,6 +9,7 @@ Not here: whether the tensors are those of the model (`loading.py`).
 import os
 import pickle
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,10 @@ def _read(path: Path) -> dict[str, Tensor]:
             kind = f"{value.layout} on {value.device}"
             raise ValueError(f"{path}: {name} is sparse, nested or without data ({kind})")
     return dict(weights)
+
+
+def add_to_hash(digest: Any, weights: Iterable[tuple[str, Tensor]]) -> None:
+    """Feed named tensors, wherever they are, to a hash of hashlib: name, dtype, shape, bytes."""
+    for name, value in weights:
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import safetensors
 import safetensors.numpy
-import torch
 from tqdm import tqdm
 
 from minidistil.checkpoints.files import staged
+from minidistil.checkpoints.weights import add_to_hash
 from minidistil.pipelines.base import SHOW_PROGRESS_AFTER
 from minidistil.pipelines.feature_extraction import FeatureExtraction
 
@@ -119,9 +119,7 @@ def fingerprint(embed: FeatureExtraction) -> str:
         (config.n_heads, config.activation, embed.max_length, embed.settings),
     )
     digest.update(repr(about).encode())
-    for name, tensor in sorted(embed.model.encoder.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
+    add_to_hash(digest, sorted(embed.model.encoder.state_dict().items()))
     return digest.hexdigest()
 
 

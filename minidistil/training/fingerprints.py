@@ -9,8 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
+from minidistil.checkpoints.weights import add_to_hash
 from minidistil.pretrained import DistilBertPreTrainedModel
 from minidistil.tokenization import DistilBertTokenizer
 from minidistil.training.records import Record
@@ -19,9 +18,7 @@ from minidistil.training.records import Record
 def of_weights(model: DistilBertPreTrainedModel) -> str:
     """Of a model's class, label map and weights, wherever they are."""
     digest = hashlib.sha256(f"{type(model).__name__} {model.config.id2label}".encode())
-    for name, value in model.state_dict().items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    add_to_hash(digest, model.state_dict().items())
     return digest.hexdigest()
 
 
