@@ -4,6 +4,8 @@
 
 - `minidistil.benchmark.comparison`: the other ways to run DistilBERT on this machine, in one run.
 - `minidistil.benchmark.peers`, `minidistil.benchmark.runtimes`: each of them.
+- `minidistil.benchmark.workers`: each in a process of its own.
+- `minidistil.benchmark.frameworks`: this library's models in PyTorch, JAX and Keras.
 - `minidistil.benchmark.saved`: the model that they all read.
 - `minidistil.benchmark.floor`: the bare matrix products, which nobody can do without.
 - `minidistil.benchmark.size`: DistilBERT beside BERT-base.

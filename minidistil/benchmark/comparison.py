@@ -4,31 +4,41 @@
 
 The ratio is to transformers with sdpa in float32, taken round by round, with its quartiles; above 1
 is slower. The error is the largest difference of a hidden state of a real token from that model's.
-Beside it stands the time over that of the bare products in the same dtype (`floor.py`).
+Beside it stand the time over that of the bare products in the same dtype (`floor.py`), and the most
+memory that the engine's process had so far, above its imports.
 
 Not here: the engines (`peers.py`, `runtimes.py`).
 """
 
 import math
 import tempfile
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from minidistil.benchmark.floor import DTYPES, Products
+from minidistil.benchmark.floor import DTYPES, Floor
 from minidistil.benchmark.peers import Minidistil, Peer, Transformers
 from minidistil.benchmark.report import RATIOS, TIMES, Report, milliseconds, ratio
 from minidistil.benchmark.runtimes import CTranslate2, OnnxRuntime, OpenVINO
 from minidistil.benchmark.saved import Saved
-from minidistil.benchmark.timing import Run, interleaved, paired, spread
+from minidistil.benchmark.timing import in_turns, paired, spread
 from minidistil.benchmark.work import Setting, Work
+from minidistil.benchmark.workers import Worker
 
 MORE_THAN_ROUNDING = 1e-4  # in float32, of hidden states of up to 5; engines differ by 4e-6
-COLUMNS = {"peer": "", **TIMES, **RATIOS, "x floor": ".2f", "largest error": ".1e", "note": ""}
+COLUMNS = {
+    "peer": "",
+    **TIMES,
+    **RATIOS,
+    "x floor": ".2f",
+    "largest error": ".1e",
+    "MB": ".0f",
+    "note": "",
+}
 
 
 def all_peers() -> list[Peer]:
@@ -44,7 +54,8 @@ def all_peers() -> list[Peer]:
         OpenVINO("bfloat16"),
         CTranslate2(),
         CTranslate2("int8"),
-        Minidistil(fast=False),
+        Minidistil(way="modules"),
+        Minidistil(way="compiled"),
         Minidistil(),
         Minidistil("bfloat16"),
         Minidistil("int8"),
@@ -68,15 +79,15 @@ def error(states: Tensor, want: Tensor, work: Work) -> float:
     return float((states - want)[real].abs().max())
 
 
-def compare(setting: Setting, peers: Sequence[Peer] | None = None) -> list[Report]:
-    """One table a row of work.
+def compare(setting: Setting, peers: Sequence[Peer] | None = None) -> Iterator[Report]:
+    """One table a row of work, each as soon as it is measured.
 
     Args:
         setting: The model, the rows, the rounds, the device.
         peers: The first is what all are held against. None takes all.
 
     Raises:
-        ValueError: The first peer can't run here; names what is absent.
+        ValueError: The first peer can't run here; says why.
     """
     peers = all_peers() if peers is None else peers
     missing = {peer.name: peer.missing(setting.device) for peer in peers}
@@ -85,15 +96,53 @@ def compare(setting: Setting, peers: Sequence[Peer] | None = None) -> list[Repor
             f"all are held against {peers[0].name}, which is {missing[peers[0].name]}: "
             "pip install 'minidistil[peers]'"
         )
-    present = [peer for peer in peers if missing[peer.name] is None]
-    config, threads = setting.config(), torch.get_num_threads()
-    products = {dtype: Products(config, dtype, setting.device) for dtype in DTYPES}
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Saved(Path(folder), config, threads, setting.device)
+    floors: list[Peer] = [Floor(dtype) for dtype in DTYPES]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        saved = Saved(Path(folder), setting.config(), torch.get_num_threads(), setting.device)
         saved.write()
-        for peer in present:
-            peer.load(saved)
-        return [_table(work, setting, peers, missing, products) for work in setting.rows]
+        workers: dict[str, Worker] = {}
+        for peer in [*peers, *floors]:
+            if missing.get(peer.name) is None:
+                try:
+                    peer.prepare(saved)
+                    workers[peer.name] = Worker(peer, saved)
+                except Exception as error:
+                    # Whatever an engine throws, the others go on.
+                    missing[peer.name] = f"failed: {error}".splitlines()[0]
+                else:
+                    stack.callback(workers[peer.name].stop)
+        if peers[0].name not in workers:
+            raise ValueError(f"all are held against {peers[0].name}: {missing[peers[0].name]}")
+        for work in setting.rows:
+            yield _table(work, setting, [*peers, *floors], missing, workers)
+
+
+def _table(
+    work: Work,
+    setting: Setting,
+    peers: Sequence[Peer],
+    missing: dict[str, str | None],
+    workers: dict[str, Worker],
+) -> Report:
+    first = peers[0].name
+    states = {name: worker.begin(work) for name, worker in workers.items()}
+    turns = {name: worker.turn for name, worker in workers.items()}
+    times = in_turns(turns, setting.rounds, rest=setting.rest)
+    rows: list[dict[str, Any]] = []
+    for peer in peers:
+        row = {"peer": peer.name, "dtype": peer.dtype, "note": missing.get(peer.name) or ""}
+        if peer.name in workers:
+            mine = times[peer.name]
+            row |= milliseconds(spread(mine)) | ratio(paired(mine, times[first]))
+            row |= {"seconds": mine, "MB": _megabytes(workers[peer.name].memory())}
+            if not isinstance(peer, Floor):
+                row["largest error"] = error(states[peer.name], states[first], work)
+                row["note"] = _verdict(peer, row["largest error"])
+                if (floor := times.get(f"floor {peer.dtype}")) is not None:
+                    row["x floor"] = paired(mine, floor).median
+        rows.append(row)
+    rows_of = f"{work.name}: {work.tokens} tokens in {work.shape[0]} x {work.shape[1]}"
+    return Report(f"{rows_of}, {work.fill:.0%} fill", COLUMNS, rows)
 
 
 def _verdict(peer: Peer, largest: float) -> str:
@@ -104,35 +153,5 @@ def _verdict(peer: Peer, largest: float) -> str:
     return ""
 
 
-def _table(
-    work: Work,
-    setting: Setting,
-    peers: Sequence[Peer],
-    missing: dict[str, str | None],
-    products: dict[str, Products],
-) -> Report:
-    present = [peer for peer in peers if missing[peer.name] is None]
-    runs: dict[str, Run] = {peer.name: partial(peer.run, peer.inputs(work)) for peer in present}
-    want = present[0].states(runs[present[0].name]())
-    errors = {p.name: error(p.states(runs[p.name]()), want, work) for p in present}
-    floors = {dtype: f"floor {dtype}" for dtype in DTYPES}
-    runs |= {name: products[dtype].bind(work.tokens) for dtype, name in floors.items()}
-    times = interleaved(runs, setting.rounds, device=setting.device, rest=setting.rest)
-    first = times[peers[0].name]
-    rows: list[dict[str, Any]] = []
-    for peer in peers:
-        row = {"peer": peer.name, "dtype": peer.dtype, "note": missing[peer.name] or ""}
-        if peer in present:
-            mine = times[peer.name]
-            row |= milliseconds(spread(mine)) | ratio(paired(mine, first))
-            row |= {"largest error": errors[peer.name], "seconds": mine}
-            row["note"] = _verdict(peer, errors[peer.name])
-            if peer.dtype in floors:
-                row["x floor"] = paired(mine, times[floors[peer.dtype]]).median
-        rows.append(row)
-    for dtype, name in floors.items():
-        mine = times[name]
-        row = {"peer": name, "dtype": dtype, "note": "", "seconds": mine}
-        rows.append(row | milliseconds(spread(mine)) | ratio(paired(mine, first)))
-    rows_of = f"{work.name}: {work.tokens} tokens in {work.shape[0]} x {work.shape[1]}"
-    return Report(f"{rows_of}, {work.fill:.0%} fill", COLUMNS, rows)
+def _megabytes(size: float | None) -> float | None:
+    return None if size is None else size / 1e6

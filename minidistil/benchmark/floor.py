@@ -14,11 +14,13 @@ kernels leave no trace of.
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from minidistil.benchmark.peers import Peer
 from minidistil.benchmark.report import TIMES, Report, milliseconds
+from minidistil.benchmark.saved import Saved
 from minidistil.benchmark.timing import interleaved, spread
-from minidistil.benchmark.work import Setting
+from minidistil.benchmark.work import Setting, Work
 from minidistil.config import DistilBertConfig
 from minidistil.inference.linear import PackedLinear
 
@@ -63,6 +65,31 @@ class Products:
                 product(inputs[width])
 
         return run
+
+
+class Floor(Peer):
+    """The products as a candidate among others, in a process of its own."""
+
+    on_gpu = True
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype, self.name = dtype, f"floor {dtype}"
+
+    def load(self, saved: Saved) -> None:
+        """Lay out the weights."""
+        self.products = Products(saved.config, self.dtype, saved.device)
+
+    def inputs(self, work: Work) -> Callable[[], None]:
+        """The products of the real tokens."""
+        return self.products.bind(work.tokens)
+
+    def run(self, inputs: Callable[[], None]) -> None:
+        """All of them, once."""
+        inputs()
+
+    def states(self, output: None) -> Tensor:
+        """None: (0,)."""
+        return torch.empty(0)
 
 
 def floor(setting: Setting) -> list[Report]:

@@ -16,6 +16,10 @@ PACKAGES = (
     "onnxruntime",
     "openvino",
     "ctranslate2",
+    "jax",
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
     "triton",
 )
 

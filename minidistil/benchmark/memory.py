@@ -73,13 +73,14 @@ def child() -> None:
         function(**arguments)
         print(torch.cuda.max_memory_allocated(device) - before)
     else:
-        before = _status("VmRSS")
+        before = resident()
         function(**arguments)
-        print(_status("VmHWM") - before)
+        print(resident(peak=True) - before)
 
 
-def _status(key: str) -> int:
-    """Bytes that the system has a process down for: now (VmRSS), at most so far (VmHWM)."""
+def resident(peak: bool = False) -> int:
+    """Bytes of memory that this process has, or at most had so far; 0 without Linux."""
+    key = "VmHWM" if peak else "VmRSS"
     lines = STATUS.read_text(encoding="ascii").splitlines() if STATUS.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(key)), 0)
 

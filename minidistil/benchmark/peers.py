@@ -1,6 +1,6 @@
 """The ways to run DistilBERT that are compared; here transformers and this library.
 
-    saved model --load--> engine
+    saved model --prepare--> files in its form --load--> engine
     Work --inputs--> ids in its form --run--> an answer in its form --states--> (B, S, D)
 
 Only `run` is timed: ids are in the engine's form before, and what it returns is read after. All
@@ -11,6 +11,7 @@ serving many clients at once.
 """
 
 import shutil
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -44,6 +45,9 @@ class Peer:
         if absent:
             return f"absent: {', '.join(absent)}"
         return None if self.on_gpu or device == "cpu" else "for CPUs"
+
+    def prepare(self, saved: Saved) -> None:
+        """Write what `load` reads besides, once: exporting needs more memory than running does."""
 
     def load(self, saved: Saved) -> None:
         """Make the engine."""
@@ -103,9 +107,7 @@ class Transformers(_Torch):
 
     def missing(self, device: str) -> str | None:
         """As of every peer; or there is no compiler."""
-        if self.compiled and not (shutil.which("g++") or shutil.which("c++")):
-            return "absent: a C++ compiler"
-        return super().missing(device)
+        return (self.compiled and _no_compiler()) or super().missing(device)
 
     def load(self, saved: Saved) -> None:
         """Load, and compile if asked to."""
@@ -118,15 +120,38 @@ class Minidistil(_Torch):
 
     Args:
         dtype: "float32", "bfloat16" or "int8" is the fast path in that precision.
-        fast: False runs the modules that are there to be read, with sdpa, in float32.
+        way: "fast", or the modules that are there to be read, with sdpa, in float32: as they are
+            ("modules"), or by torch.compile, anew for each shape, the weights laid out in the
+            compiled code ("compiled"; needs a C++ compiler).
     """
 
-    def __init__(self, dtype: str = "float32", fast: bool = True) -> None:
-        self.dtype, self.fast = dtype, fast
+    def __init__(self, dtype: str = "float32", way: str = "fast") -> None:
+        self.dtype, self.way = dtype, way
         self.on_gpu = dtype != "int8"
-        self.name = f"minidistil {dtype}" if fast else "minidistil modules float32"
+        self.name = f"minidistil {dtype}" if way == "fast" else f"minidistil {way} float32"
+
+    def missing(self, device: str) -> str | None:
+        """As of every peer; or there is no compiler."""
+        return (self.way == "compiled" and _no_compiler()) or super().missing(device)
 
     def load(self, saved: Saved) -> None:
         """Load, and lay the weights out."""
         model = DistilBertModel.from_pretrained(saved.folder).to(saved.device).eval()
-        self.keep(model.for_inference(self.dtype) if self.fast else model, saved)
+        if self.way == "fast":
+            model = model.for_inference(self.dtype)
+        elif self.way == "compiled":
+            # What TORCHINDUCTOR_FREEZING=1 sets; in the options of torch.compile it does nothing.
+            inductor: Any = import_module("torch._inductor.config")
+            inductor.freezing = True
+            model = torch.compile(model, dynamic=False)
+        self.keep(model, saved)
+
+    @torch.no_grad()
+    def run(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        """The hidden states; not in inference mode, where torch.compile leaves weights unfrozen."""
+        return self.model(inputs[0], attention_mask=inputs[1]).last_hidden_state
+
+
+def _no_compiler() -> str | None:
+    found = shutil.which("g++") or shutil.which("c++")
+    return None if found else "absent: a C++ compiler"

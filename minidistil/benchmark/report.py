@@ -65,10 +65,9 @@ TIMES = {"ms": ".1f", "ms low": ".1f", "ms high": ".1f"}
 RATIOS = {"ratio": ".3f", "low": ".3f", "high": ".3f"}
 
 
-def as_text(machine: Mapping[str, Any], reports: Sequence[Report]) -> str:
-    """Facts of the machine in one line, then every table."""
-    line = ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None)
-    return "\n\n".join([line, *(report.text() for report in reports)])
+def in_one_line(machine: Mapping[str, Any]) -> str:
+    """Facts of the machine; what it has not, None, is left out."""
+    return ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None)
 
 
 def save(path: Path, what: str, machine: Mapping[str, Any], reports: Sequence[Report]) -> None:

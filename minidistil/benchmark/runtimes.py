@@ -21,12 +21,17 @@ from minidistil.benchmark.saved import Saved
 from minidistil.benchmark.work import Work
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}  # OpenVINO's names
+INT8 = "model-int8.onnx"
 
 
 class _Arrays(Peer):
     """Abstract: a runtime that is given NumPy's arrays by name."""
 
     vocab_size: int
+
+    def prepare(self, saved: Saved) -> None:
+        """Export to ONNX."""
+        saved.export_onnx()
 
     def inputs(self, work: Work) -> dict[str, np.ndarray]:
         ids, mask = work.padded(self.vocab_size)
@@ -46,14 +51,18 @@ class OnnxRuntime(_Arrays):
     def __init__(self, dtype: str = "float32") -> None:
         self.dtype, self.name = dtype, f"ONNX Runtime {dtype}"
 
+    def prepare(self, saved: Saved) -> None:
+        """Export, and quantize if asked to."""
+        super().prepare(saved)
+        if self.dtype == "int8":
+            _quantize(saved.onnx, saved.onnx.with_name(INT8))
+
     def load(self, saved: Saved) -> None:
-        """Export, quantize if asked to, and open a session."""
+        """Open a session."""
         import onnxruntime
 
         self.vocab_size = saved.config.vocab_size
-        path = saved.onnx
-        if self.dtype == "int8":
-            path = _quantized(path)
+        path = saved.onnx if self.dtype == "float32" else saved.onnx.with_name(INT8)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = saved.threads
         options.inter_op_num_threads = 1
@@ -66,17 +75,15 @@ class OnnxRuntime(_Arrays):
         return self.session.run(None, inputs)[0]
 
 
-def _quantized(path: Path) -> Path:
+def _quantize(path: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    target = path.with_name("model-int8.onnx")
     # It recommends a step for convolutions, on the root logger.
     logging.disable(logging.WARNING)
     try:
         quantize_dynamic(path, target, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"])
     finally:
         logging.disable(logging.NOTSET)
-    return target
 
 
 class OpenVINO(_Arrays):
@@ -122,17 +129,20 @@ class CTranslate2(Peer):
     def __init__(self, dtype: str = "float32") -> None:
         self.dtype, self.name = dtype, f"CTranslate2 {dtype}"
 
+    def prepare(self, saved: Saved) -> None:
+        """Convert."""
+        import ctranslate2
+
+        converter = ctranslate2.converters.TransformersConverter(str(saved.folder))
+        converter.convert(str(saved.folder / "ctranslate2"), force=True)
+
     def load(self, saved: Saved) -> None:
-        """Convert once, and open with a compute type."""
+        """Open with a compute type."""
         import ctranslate2
 
         self.vocab_size = saved.config.vocab_size
-        folder = saved.folder / "ctranslate2"
-        if not folder.exists():
-            converter = ctranslate2.converters.TransformersConverter(str(saved.folder))
-            converter.convert(str(folder))
         self.encoder = ctranslate2.Encoder(
-            str(folder),
+            str(saved.folder / "ctranslate2"),
             device="cpu",
             compute_type=self.dtype,
             inter_threads=1,

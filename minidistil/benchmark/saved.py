@@ -1,6 +1,6 @@
 """One model with random weights, on disk in every form that an engine reads.
 
-    config --Saved.write--> config.json, model.safetensors, tokenizer.json --onnx--> model.onnx
+    config --write--> config.json, model.safetensors, tokenizer.json --export_onnx--> model.onnx
 
 Not here: the engines (`peers.py`, `runtimes.py`).
 """
@@ -8,7 +8,6 @@ Not here: the engines (`peers.py`, `runtimes.py`).
 import logging
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,18 @@ class Saved:
         )
         return model.to(self.device).eval()
 
-    @cached_property
+    @property
     def onnx(self) -> Path:
-        """The encoder of transformers as an ONNX file, for any batch and any length."""
+        """Where `export_onnx` writes."""
+        return self.folder / "model.onnx"
+
+    def export_onnx(self) -> None:
+        """Write the encoder of transformers as ONNX, for any batch and length; once is enough."""
+        if self.onnx.exists():
+            return
         batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
         names, axes = ("input_ids", "attention_mask"), {0: batch, 1: length}
         ids, mask = Work("", (5, 9)).padded(self.config.vocab_size)
-        path = self.folder / "model.onnx"
         # The exporter warns and logs of what is its own affair.
         with warnings.catch_warnings(), torch.inference_mode(False):
             warnings.simplefilter("ignore")
@@ -71,14 +75,13 @@ class Saved:
             torch.onnx.export(
                 _Encoder(self.torch_model("sdpa", "float32")),
                 (ids, mask),
-                path,
+                self.onnx,
                 input_names=[*names],
                 output_names=["last_hidden_state"],
                 dynamo=True,
                 dynamic_shapes=dict.fromkeys(names, axes),
                 verbose=False,
             )
-        return path
 
 
 class _Encoder(torch.nn.Module):

@@ -11,7 +11,7 @@ Product Attention".
 Not here: transformers itself (`comparison.py`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import product
 from typing import Any
@@ -86,8 +86,8 @@ def reference_tables(
     setting: Setting,
     training: Iterable[tuple[int, int]] = TRAINING,
     inference: Iterable[tuple[int, int]] = INFERENCE,
-) -> list[Report]:
-    """Both tables.
+) -> Iterator[Report]:
+    """Both tables, each as soon as it is measured.
 
     Args:
         setting: The model, the rounds, the device.
@@ -100,10 +100,8 @@ def reference_tables(
         "ms per token: of a batch, over all its tokens. The page's latencies hardly grow with the "
         "batch: to compare, take ms per batch."
     )
-    return [
-        _table("Training", "training", "s", learn, setting, training, []),
-        _table("Inference", "inference", "ms", answer, setting, inference, [note]),
-    ]
+    yield _table("Training", "training", "s", learn, setting, training, [])
+    yield _table("Inference", "inference", "ms", answer, setting, inference, [note])
 
 
 def _table(

@@ -13,6 +13,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -72,10 +73,7 @@ def seconds(run: Run, device: str = "cpu") -> float:
 def interleaved(
     runs: Mapping[str, Run], rounds: int, *, device: str = "cpu", rest: float = 0.0, seed: int = 0
 ) -> dict[str, list[float]]:
-    """Time all candidates, `rounds` times in turns.
-
-    A turn is a rest, a call that is not timed, which wakes threads and fills caches, and the call
-    that is. One more round goes before the others and is thrown away.
+    """Time all candidates in turns: `in_turns` with `turn`.
 
     Args:
         runs: Name to candidate.
@@ -90,12 +88,40 @@ def interleaved(
     Raises:
         ValueError: Fewer rounds than one.
     """
+    turns = {name: partial(turn, run, device) for name, run in runs.items()}
+    return in_turns(turns, rounds, rest=rest, seed=seed)
+
+
+def turn(run: Run, device: str = "cpu") -> float:
+    """Seconds of a call, after one that is not timed, which wakes threads and fills caches."""
+    run()
+    return seconds(run, device)
+
+
+def in_turns(
+    turns: Mapping[str, Callable[[], float]], rounds: int, *, rest: float = 0.0, seed: int = 0
+) -> dict[str, list[float]]:
+    """Let each candidate have its turn in each round, in an order drawn by lot.
+
+    One more round goes before the others and is thrown away.
+
+    Args:
+        turns: Name to what takes a turn, and says how long it took.
+        rounds: Turns a candidate.
+        rest: Seconds of sleep before each turn.
+        seed: Of the lots.
+
+    Returns:
+        Seconds of each candidate, one a round.
+
+    Raises:
+        ValueError: Fewer rounds than one.
+    """
     whole("rounds", rounds, least=1)
     lots = random.Random(seed)
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[str, list[float]] = {name: [] for name in turns}
     for _ in tqdm(range(rounds + 1), unit="round", leave=False, disable=None):
-        for name in lots.sample([*runs], len(runs)):
+        for name in lots.sample([*turns], len(turns)):
             time.sleep(rest)
-            runs[name]()
-            times[name].append(seconds(runs[name], device))
+            times[name].append(turns[name]())
     return {name: values[1:] for name, values in times.items()}

@@ -1,9 +1,10 @@
-"""Read the tensors of a checkpoint: one safetensors file, several, or an older pickle.
+"""Read the tensors of a checkpoint: safetensors, an older pickle, or what came before both.
 
 A `.bin` file is a pickle, and unpickling runs code. It is read with `weights_only=True`, which
 builds tensors and nothing else, and refuses the rest.
 
-Not here: whether the tensors are those of the model (`loading.py`).
+Not here: the formats of TensorFlow and Flax (`legacy.py`), and whether the tensors are those of
+the model (`loading.py`).
 """
 
 import os
@@ -20,9 +21,11 @@ from torch import Tensor
 
 from minidistil.checkpoints.files import read_json
 from minidistil.checkpoints.hub import resolve_file
+from minidistil.checkpoints.legacy import FLAX, SUFFIXES, TENSORFLOW, read_legacy, torch_name
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
+FILES = (SAFETENSORS, PICKLE, TENSORFLOW, FLAX)  # in the order in which they are looked for
 # How PyTorch's files begin: a zip archive, and before version 1.6 a bare pickle.
 STARTS = (b"PK\x03\x04", b"\x80")
 # What an unpickler trips over in a damaged file, which is a program of wrong instructions.
@@ -51,12 +54,14 @@ def read_weights(name_or_path: str | os.PathLike[str], **where: Any) -> dict[str
 
     Raises:
         FileNotFoundError: No weights there, or a shard is missing.
+        MissingPackageError: As `read_legacy`.
         ValueError: A file that is truncated, damaged, or no weights at all.
     """
     files, promised = weight_files(name_or_path, **where)
     if not files:
         raise FileNotFoundError(
-            f"{str(name_or_path)!r} has neither {SAFETENSORS} nor {PICKLE}, whole or in shards"
+            f"{str(name_or_path)!r} has neither {SAFETENSORS} nor {PICKLE}, {TENSORFLOW} or "
+            f"{FLAX}, whole or in shards"
         )
     weights: dict[str, Tensor] = {}
     for filename in files:
@@ -85,7 +90,7 @@ def weight_files(name_or_path: str | os.PathLike[str], **where: Any) -> tuple[li
     Raises:
         ValueError: An index that does not say what tensor is in which file.
     """
-    for filename in (SAFETENSORS, PICKLE):
+    for filename in FILES:
         if resolve_file(name_or_path, filename, **where) is not None:
             return [filename], set()
         index = resolve_file(name_or_path, f"{filename}.index.json", **where)
@@ -94,7 +99,12 @@ def weight_files(name_or_path: str | os.PathLike[str], **where: Any) -> tuple[li
             shards = weight_map.values() if isinstance(weight_map, dict) else ()
             if not isinstance(weight_map, dict) or {type(name) for name in shards} != {str}:
                 raise ValueError(f"{index} has no weight_map: what tensor is in which file")
-            return sorted(set(shards)), set(weight_map)
+            names = set(weight_map)
+            if filename == TENSORFLOW:  # its index begins names with the model's, its shards don't
+                names = {torch_name(name.partition("/")[2]) for name in names}
+            elif filename == FLAX:
+                names = {torch_name(name) for name in names}
+            return sorted(set(shards)), names
     return [], set()
 
 
@@ -103,6 +113,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         start = file.read(20)
     if start.startswith(b"version https://git"):
         raise ValueError(f"{path} is a git-lfs pointer, not the weights: run `git lfs pull`")
+    if path.suffix in SUFFIXES:
+        return read_legacy(path)
     if path.suffix == ".safetensors":
         try:
             return safetensors.torch.load_file(path)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
-WHAT = ("size", "reference-tables", "peers", "floor", "scaling", "training", "kernels")
-DRAWN = ("peers", "scaling")
+WHAT = (
+    *("size", "reference-tables", "peers", "frameworks", "floor", "scaling", "training"),
+    "kernels",
+)
+DRAWN = ("peers", "frameworks", "scaling")
 PICTURES = (".png", ".svg", ".pdf")
 
 HELP = """Measure WHAT on this machine, in turns.
@@ -16,13 +19,14 @@ HELP = """Measure WHAT on this machine, in turns.
 size              DistilBERT beside BERT-base: parameters, time, memory
 reference-tables  the tables of transformers' page on DistilBERT
 peers             transformers, ONNX Runtime, OpenVINO, CTranslate2, this library
+frameworks        this library's models in PyTorch, JAX and Keras, compiled
 floor             the bare matrix products
 scaling           tokens a second and memory against batch and length
 training          a training step beside transformers', and what it keeps
 kernels           Triton kernels beside PyTorch's operators, on a GPU
 
-The engines are extras: pip install 'minidistil[peers]'. Who is absent is named. A busy machine
-gives busy numbers: look at the quartiles.
+The engines are extras: pip install 'minidistil[peers,jax,tensorflow]'. Who is absent is named. A
+busy machine gives busy numbers: look at the quartiles.
 """
 
 
@@ -53,7 +57,7 @@ Example:
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Also draw it: .png, .svg or .pdf; of peers and scaling.",
+    help="Also draw it: .png, .svg or .pdf; of peers, frameworks and scaling.",
 )
 def bench(
     what: str,
@@ -66,7 +70,7 @@ def bench(
 ) -> None:
     """Measure, and write a table, JSON and a picture."""
     if plot is not None and what not in DRAWN:
-        raise click.UsageError(f"--plot is of {' and '.join(DRAWN)}, not of {what}")
+        raise click.UsageError(f"--plot is of {', '.join(DRAWN)}, not of {what}")
     _can_be_written(json_file, plot)  # now, not after an hour
     if what == "training" and device == "cpu":
         os.environ.setdefault("TRITON_INTERPRET", "1")  # read where kernels are imported
@@ -75,6 +79,7 @@ def bench(
     from minidistil.benchmark import charts, machine, report
     from minidistil.benchmark.comparison import compare
     from minidistil.benchmark.floor import floor
+    from minidistil.benchmark.frameworks import frameworks
     from minidistil.benchmark.kernels import kernels
     from minidistil.benchmark.scaling import scaling
     from minidistil.benchmark.size import size
@@ -89,18 +94,24 @@ def bench(
         "size": size,
         "reference-tables": reference_tables,
         "peers": compare,
+        "frameworks": frameworks,
         "floor": floor,
         "scaling": scaling,
         "training": training,
         "kernels": kernels,
     }[what]
-    reports = measure(setting)
-    facts = machine.facts(device)
-    click.echo(report.as_text(facts, reports))
-    if json_file is not None:
-        report.save(json_file, what, facts, reports)
+    facts, reports = machine.facts(device), []
+    click.echo(report.in_one_line(facts))
+    for table in measure(setting):
+        # Each as soon as it is there: the whole may take an hour, and be interrupted.
+        click.echo(f"\n{table.text()}")
+        reports.append(table)
+        if json_file is not None:
+            report.save(json_file, what, facts, reports)
     if plot is not None:
-        drawn = charts.draw_ratios(reports) if what == "peers" else charts.draw_scaling(reports[0])
+        drawn = (
+            charts.draw_scaling(reports[0]) if what == "scaling" else charts.draw_ratios(reports)
+        )
         drawn.savefig(plot)
 
 

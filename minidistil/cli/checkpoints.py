@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ SAID_ELSEWHERE = ("architectures", "dtype", "id2label", "label2id", "model_type"
 CHECKPOINT_FILE = re.compile(
     r"""model(-\d{5}-of-\d{5})?\.safetensors | model\.safetensors\.index\.json
     | pytorch_model(-\d{5}-of-\d{5})?\.bin | pytorch_model\.bin\.index\.json
+    | tf_model(-\d{5}-of-\d{5})?\.h5 | tf_model\.h5\.index\.json
+    | flax_model(-\d{5}-of-\d{5})?\.msgpack | flax_model\.msgpack\.index\.json
     | config\.json | tokenizer\.json | tokenizer_config\.json
     | vocab\.txt | added_tokens\.json | special_tokens_map\.json""",
     re.VERBOSE,
@@ -79,16 +82,21 @@ def _facts(model: str) -> dict[str, Any]:
     }
 
 
-def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
-    """Shapes and dtypes of all tensors, from the files' headers, and the files' sizes in bytes."""
+def _weights(model: str) -> tuple[list[Sequence[int]], set[str], dict[str, int]]:
+    """Shapes and dtypes of all tensors, and the files' sizes in bytes.
+
+    A safetensors file has a header that says them. TensorFlow's and Flax's are read through.
+    """
     from safetensors import SafetensorError, safe_open
 
+    from minidistil.aliases import dtype_name
     from minidistil.checkpoints.hub import resolve_file
+    from minidistil.checkpoints.legacy import SUFFIXES, read_legacy
     from minidistil.checkpoints.quantized import SUFFIX
     from minidistil.checkpoints.weights import weight_files
 
     weights, _ = weight_files(model)
-    shapes: list[list[int]] = []
+    shapes: list[Sequence[int]] = []
     dtypes: set[str] = set()
     sizes: dict[str, int] = {}
     for name in (*weights, "tokenizer.json", "vocab.txt"):
@@ -109,6 +117,10 @@ def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
                     dtypes |= {part.get_dtype() for part in parts.values()}
             except SafetensorError as error:
                 raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
+        elif path.suffix in SUFFIXES:
+            tensors = read_legacy(path).values()
+            shapes += [tensor.shape for tensor in tensors]
+            dtypes |= {dtype_name(tensor.dtype) for tensor in tensors}
     return shapes, dtypes, sizes
 
 
@@ -117,17 +129,22 @@ def _weights(model: str) -> tuple[list[list[int]], set[str], dict[str, int]]:
     epilog="""\b
 Example:
   minidistil convert sentence-transformers/all-MiniLM-L6-v2 minilm
+  minidistil convert folder-with-tf_model.h5 distilbert
 """,
 )
 @click.argument("source")
 @click.argument("target", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Write into TARGET even if it is not empty.")
-@click.option("--int8", is_flag=True, help="Store weights in 8 bits. SOURCE may be a DistilBERT.")
+@click.option("--int8", is_flag=True, help="Store weights in 8 bits.")
 def convert(source: str, target: Path, force: bool, int8: bool) -> None:
-    """Turn the BERT checkpoint SOURCE, a folder or hub id, into a DistilBERT one in TARGET.
+    """Write the checkpoint SOURCE, a folder or hub id, as a DistilBERT in safetensors to TARGET.
 
-    Heads for masked words and for token labels are kept. Others are left out: they sit on BERT's
-    pooler, or read pairs of texts, as that for question answering does.
+    SOURCE is a BERT or a DistilBERT, in safetensors or in an older format: pytorch_model.bin, or
+    tf_model.h5 and flax_model.msgpack (pip install 'minidistil[legacy]').
+
+    Of a BERT, heads for masked words and for token labels are kept. Others are left out: they sit
+    on BERT's pooler, or read pairs of texts, as that for question answering does. A DistilBERT
+    keeps its class and its numbers.
 
     With --force the new checkpoint takes the place of an earlier one: what that one has besides,
     such as weights in shards, is removed. Files that are no checkpoint's are left alone.
@@ -146,7 +163,7 @@ def convert(source: str, target: Path, force: bool, int8: bool) -> None:
     if target.is_dir() and os.path.isdir(source) and target.samefile(source):
         raise click.UsageError(f"{target} is SOURCE itself: choose another folder")
     earlier = _checkpoint_files(target)
-    model, dropped, was_bert = _loaded(source, int8)
+    model, dropped, was_bert = _loaded(source)
     parameters = model.num_parameters()
     model = quantize(model) if int8 else model
     tokenizer = DistilBertTokenizer.from_pretrained(source)
@@ -173,11 +190,8 @@ def convert(source: str, target: Path, force: bool, int8: bool) -> None:
         click.echo(f"removed of the earlier checkpoint: {', '.join(sorted(stale))}")
 
 
-def _loaded(source: str, int8: bool) -> tuple[Any, list[str], bool]:
-    """The model that SOURCE becomes, the tensors without a place in it, and whether it was a BERT.
-
-    A DistilBERT is taken as it is where there is something to do for it: to store it in int8.
-    """
+def _loaded(source: str) -> tuple[Any, list[str], bool]:
+    """The model that SOURCE becomes, the tensors without a place in it, and if it was a BERT."""
     import minidistil
     from minidistil.checkpoints.conversion import convert_bert
     from minidistil.checkpoints.files import read_json
@@ -185,7 +199,7 @@ def _loaded(source: str, int8: bool) -> tuple[Any, list[str], bool]:
 
     path = resolve_file(source, "config.json")
     fields = {} if path is None else read_json(path)
-    if not int8 or path is None or fields.get("model_type") == "bert":
+    if path is None or fields.get("model_type") == "bert":
         return *convert_bert(source), True
     names = [name for name in fields.get("architectures") or () if name in minidistil.__all__]
     cls = getattr(minidistil, names[0] if names else "DistilBertModel")

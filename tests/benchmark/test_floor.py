@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from minidistil.benchmark.floor import Products, floor, flops
+from minidistil.benchmark.floor import Floor, Products, floor, flops
+from minidistil.benchmark.saved import Saved
 from tests.benchmark.tiny import ROWS, SETTING
 
 
@@ -21,6 +22,13 @@ def test_the_products_are_those_of_a_model(dtype):
     assert shapes == [(32, 32)] * 4 + [(64, 32), (32, 64)] + [(32, 32)] * 4 + [(64, 32), (32, 64)]
     assert {product.dtype for product in products.products} == {getattr(torch, dtype)}
     assert products.bind(3)() is None
+
+
+def test_a_floor_is_a_peer_without_hidden_states(tmp_path):
+    peer = Floor("float32")
+    peer.load(Saved(tmp_path, SETTING.config(), threads=1))
+    assert peer.missing("cuda") is None and peer.name == "floor float32"
+    assert peer.states(peer.run(peer.inputs(ROWS[1]))).shape == (0,)
 
 
 def test_table():

@@ -3,7 +3,7 @@
 import json
 import math
 
-from minidistil.benchmark.report import Report, as_text, milliseconds, ratio, save
+from minidistil.benchmark.report import Report, in_one_line, milliseconds, ratio, save
 from minidistil.benchmark.timing import Spread
 
 REPORT = Report(
@@ -22,7 +22,7 @@ def test_text():
         "longer     -  no",
         "A note.",
     ]
-    assert as_text({"threads": 2, "openvino": None}, [REPORT]).startswith("threads 2\n\nTwo\n")
+    assert in_one_line({"threads": 2, "openvino": None, "x": 0}) == "threads 2, x 0"
 
 
 def test_json(tmp_path):

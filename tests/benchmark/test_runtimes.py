@@ -34,11 +34,13 @@ def test_near_transformers(package, saved):
 def test_one_thread_where_one_was_asked_for(saved):
     pytest.importorskip("onnxruntime")
     peer = OnnxRuntime()
+    peer.prepare(saved)
     peer.load(saved)
     options = peer.session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     pytest.importorskip("openvino")
     peer = OpenVINO()
+    peer.prepare(saved)
     peer.load(saved)
     model = peer.request.get_compiled_model()
     assert model.get_property("INFERENCE_NUM_THREADS") == 1

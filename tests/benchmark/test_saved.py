@@ -38,6 +38,7 @@ def test_the_seed_draws_the_weights(tmp_path):
 
 def test_the_onnx_file_takes_any_batch_and_length(saved):
     onnx = pytest.importorskip("onnx")
+    saved.export_onnx()
     inputs = onnx.load(saved.onnx, load_external_data=False).graph.input
     for value in inputs:
         assert [axis.dim_param for axis in value.type.tensor_type.shape.dim] == ["batch", "length"]

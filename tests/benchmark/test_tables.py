@@ -21,7 +21,7 @@ def tables(monkeypatch):
     monkeypatch.setattr(
         module, "peak_memory", lambda function, rehearsal, way, **arguments: peaks[way]
     )
-    return reference_tables(SETTING, [(1, 5), (2, 3)], [(2, 4)])
+    return [*reference_tables(SETTING, [(1, 5), (2, 3)], [(2, 4)])]
 
 
 def test_columns(tables):

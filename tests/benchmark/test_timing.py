@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minidistil.benchmark.timing import Spread, interleaved, paired, seconds, spread
+from minidistil.benchmark.timing import Spread, in_turns, interleaved, paired, seconds, spread
 
 
 def test_quartiles():
@@ -41,6 +41,14 @@ def test_only_the_second_call_of_a_turn_is_timed(monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
     assert interleaved({"a": lambda: None}, rounds=2) == {"a": [1.0, 1.0]}
+
+
+def test_turns_are_what_takes_them_says():
+    clock = {"a": iter(range(10)), "b": iter(range(10, 20))}
+    turns = {name: lambda name=name: float(next(clock[name])) for name in "ab"}
+    assert in_turns(turns, rounds=2) == {"a": [1.0, 2.0], "b": [11.0, 12.0]}
+    with pytest.raises(ValueError, match="rounds=0"):
+        in_turns(turns, rounds=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -48,7 +48,7 @@ def test_options_reach_the_benchmark(shell, monkeypatch):
 
 def test_errors(shell, tmp_path):
     done = shell("bench", "floor", "--plot", tmp_path / "x.png")
-    assert done.code == 2 and "--plot is of peers and scaling, not of floor" in done.err
+    assert done.code == 2 and "--plot is of peers, frameworks, scaling, not of floor" in done.err
     assert shell("bench", "speed").code == 2
     done = shell("bench", "scaling", "--plot", tmp_path / "x.gif")
     assert done.code == 2 and "x.gif must end in one of .png, .svg, .pdf" in done.err

@@ -3,14 +3,18 @@
 import json
 import re
 import shutil
+import sys
 
 import pytest
 import torch
 import transformers
 
+import minidistil
 from minidistil import DistilBertModel
 from minidistil.quantization import METHOD, quantize
 from minidistil.tokenization import DistilBertTokenizer
+from tests.checkpoints.legacy import HEADS, PACKAGES, inputs, outputs, unpack
+from tests.helpers.tolerances import assert_close
 from tests.pipelines.checkpoints import TEXTS, VOCAB
 
 
@@ -157,6 +161,9 @@ def test_convert_replaces_an_earlier_checkpoint(shell, bert, models, tmp_path):
     shutil.copytree(models["base"], target)
     stale = ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
     stale += ["pytorch_model.bin", "special_tokens_map.json", "added_tokens.json"]
+    stale += ["tf_model.h5", "tf_model-00001-of-00002.h5", "tf_model.h5.index.json"]
+    stale += ["flax_model.msgpack", "flax_model-00001-of-00002.msgpack"]
+    stale += ["flax_model.msgpack.index.json"]
     kept = ["notes", "vocab.txt.bak", "model.bin", "my-model.safetensors", "README.md"]
     for name in stale + kept:
         (target / name).write_text("{}", encoding="utf-8")
@@ -189,8 +196,11 @@ def test_convert_does_not_write_over_its_source(shell, bert):
 
 def test_nothing_is_written_where_something_fails(shell, bert, models, tmp_path):
     target = tmp_path / "target"
-    run = shell("convert", models["base"], target)
-    assert run.code == 1 and "model_type is 'distilbert'" in run.err
+    other = tmp_path / "other"
+    shutil.copytree(models["base"], other)
+    (other / "config.json").write_text('{"model_type": "roberta"}', encoding="utf-8")
+    run = shell("convert", other, target)
+    assert run.code == 1 and "model_type is 'roberta', not 'distilbert'" in run.err
     (bert / "tokenizer.json").write_text("{", encoding="utf-8")
     run = shell("convert", bert, target)
     assert run.code == 1 and "tokenizer.json" in run.err
@@ -242,3 +252,91 @@ def test_int8_of_what_is_not_whole(shell, models, tmp_path):
     (tmp_path / "model/config.json").write_text(json.dumps(config))
     run = shell("convert", tmp_path / "model", tmp_path / "int8", "--int8")
     assert run.code == 1 and "model_type is 'roberta', not 'distilbert'" in run.err
+
+
+@pytest.mark.parametrize("name", ["base", "mlm", "classifier", "tagger", "squad", "swag"])
+def test_a_distilbert_stays_what_it_is(name, shell, models, tmp_path):
+    run = shell("convert", models[name], tmp_path / "new")
+    assert run.code == 0 and "left out: nothing\n" in run.out and "segment" not in run.out
+    for path in models[name].iterdir():
+        assert (tmp_path / "new" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def legacy(name, folder):
+    """A checkpoint of transformers 4's other classes, with a tokenizer."""
+    pytest.importorskip(PACKAGES[name.partition("-")[0]], reason="reads the file")
+    path = unpack(name, folder)
+    DistilBertTokenizer({token: i for i, token in enumerate(VOCAB)}).save_pretrained(path)
+    return path
+
+
+@pytest.mark.parametrize("cls", HEADS)
+@pytest.mark.parametrize("framework", ["tf", "flax"])
+@torch.no_grad()
+def test_convert_what_tensorflow_or_flax_wrote(framework, cls, shell, tmp_path):
+    name = f"{framework}-{cls}"
+    source = legacy(name, tmp_path)
+    run = shell("convert", source, tmp_path / "new")
+    load = getattr(minidistil, cls).from_pretrained
+    want = load(source)
+    assert (run.code, run.err) == (0, "")
+    count = want.num_parameters()
+    assert run.out == f"{tmp_path / 'new'}: {cls}, {count:,} parameters\nleft out: nothing\n"
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        *(path.name for path in source.iterdir() if path.suffix not in (".h5", ".msgpack")),
+        "model.safetensors",
+    }
+    got = load(tmp_path / "new").state_dict()
+    assert got.keys() == want.state_dict().keys()
+    for key, tensor in want.state_dict().items():
+        assert torch.equal(got[key], tensor), key
+    theirs = getattr(transformers, cls).from_pretrained(tmp_path / "new").eval()
+    result = theirs(**inputs(name))
+    for field, answer in outputs(name).items():
+        assert_close(result[field], answer, field)
+    for folder in (source, tmp_path / "new"):
+        (facts,) = shell("info", folder, "--json").objects
+        assert (facts["parameters"], facts["dtype"]) == (count, "float32")
+
+
+@pytest.mark.parametrize("framework", ["tf", "flax"])
+@torch.no_grad()
+def test_convert_a_bert_of_another_framework(framework, shell, tmp_path):
+    name = f"{framework}-BertModel"
+    source = legacy(name, tmp_path)
+    run = shell("convert", source, tmp_path / "new")
+    assert run.code == 0 and "left out: pooler.dense.bias, pooler.dense.weight\n" in run.out
+    model = DistilBertModel.from_pretrained(tmp_path / "new")
+    want = outputs(name)["last_hidden_state"]
+    assert_close(model(**inputs(name)).last_hidden_state, want)
+
+
+@pytest.mark.parametrize("name", ["tf-float16", "flax-bfloat16", "flax-shards", "tf-shards"])
+def test_info_of_what_tensorflow_or_flax_wrote(name, shell, tmp_path):
+    source = legacy(name, tmp_path)
+    (facts,) = shell("info", source, "--json").objects
+    _, dtype = name.split("-")
+    assert facts["dtype"] == ("float32" if dtype == "shards" else dtype)
+    want = minidistil.DistilBertForMaskedLM.from_pretrained(source).num_parameters()
+    assert facts["parameters"] == want
+    assert len([file for file in facts["files"] if "_model" in file]) == (
+        3 if dtype == "shards" else 1
+    )
+
+
+def test_convert_to_int8_from_tensorflow(shell, tmp_path):
+    source = legacy("tf-DistilBertForTokenClassification", tmp_path)
+    run = shell("convert", source, tmp_path / "int8", "--int8")
+    assert run.code == 0 and "rounded to 8 bits" in run.out
+    (facts,) = shell("info", tmp_path / "int8", "--json").objects
+    assert facts["dtype"] == "float32, int8"
+
+
+@pytest.mark.parametrize("verb", ["info", "convert"])
+def test_the_package_that_reads_it_is_absent(verb, shell, tmp_path, monkeypatch):
+    source = legacy("tf-DistilBertModel", tmp_path)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    run = shell(verb, source, *([tmp_path / "new"] if verb == "convert" else []))
+    assert (run.code, run.out) == (1, "") and not (tmp_path / "new").exists()
+    assert run.err.endswith("tf_model.h5 needs h5py: pip install 'minidistil[legacy]'\n")
+    assert run.err.count("\n") == 1
