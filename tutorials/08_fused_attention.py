@@ -2,17 +2,16 @@
 # # Fused attention
 #
 # Attention has $S \times S$ weights a head. Here it is computed without holding them: a row with a
-# pencil, then tiles, then the library's own kernel.
+# pencil, then tiles, then the library's own kernel. Its bytes are counted, not timed: no GPU ran.
 #
-# **You need** Linux, where Triton comes with minidistil, and `pip install -e '.[test]'`. No GPU, no
-# weights, no network: `python tutorials/08_fused_attention.py` takes some ten seconds.
+# **You need** Linux, where Triton comes along, and `make demo` or `pip install -e '.[learn]'`. No
+# GPU, no weights, no network: `python tutorials/08_fused_attention.py` takes some ten seconds.
 #
 # **At the end you can** join two halves of a softmax, derive the bytes of a fused kernel before you
 # count them, read that kernel, and say what packing a batch saves.
 #
 # Before this: [The first kernel](07_softmax_kernel.md), on programs and the meter. After it:
-# [Attention backward](09_attention_backward.md). Letters: [Notation](../notation.md). Nothing here
-# ran on a GPU: bytes are counted, not timed.
+# [Attention backward](09_attention_backward.md). Letters: [Notation](../notation.md).
 
 # %%
 import os
@@ -37,8 +36,8 @@ H, K = 2, 64  # heads, and their width
 # %% [markdown]
 # ## 1. The matrix that nobody asked for
 #
-# Scores, softmax, context: the ledger counts what each reads and writes. (A transposed tensor is
-# the same memory, seen otherwise: nothing moves.)
+# The ledger counts what scores, softmax and context read and write: PyTorch calls it for every
+# operation. A result at the address (`data_ptr`) of an input is a view of it, and moves nothing.
 
 
 # %%
@@ -169,22 +168,19 @@ show(attention_forward_kernel, "start_m, b, h", "return")
 show(attention_forward_kernel, "offs_m = ", "k = load_rows")
 
 # %% [markdown]
-# The heart, line for line that of `tiled`, where `l` was `total`. It computes in powers of 2, for
-# which a GPU has an instruction: $e^x = 2^{x \log_2 e}$, and $\log_2 e$ is in `scale_log2`. At the
-# end one division, and $\mathrm{lse} = m + \ln l$: all that the backward pass needs of the weights.
+# The heart, line for line that of `tiled` (`l` was `total`), in powers of 2, for which a GPU has an
+# instruction: $e^x = 2^{x \log_2 e}$, with $\log_2 e$ in `scale_log2`. At the end one division, and
+# the log-sum-exp $\mathrm{lse} = \ln \sum_j e^{s_j} = m + \ln l$, all that the backward pass needs.
 
 # %%
 show(attention_forward_kernel, "s = tl.dot", "m = m_new")
-
 show(attention_forward_kernel, "inside = ", "store_rows")
 
 # %% [markdown]
 # ## 5. Predict the bytes, then count
 #
-# ⌈$S$ / `BLOCK_M`⌉ programs a head, each of which reads its queries and *all* keys and values;
-# together they write the context, and an lse of 4 bytes a query. **Predict** for $S$ = 512, float16
-# and tiles of 64; naive moved 5.0 MB. And what is read *again*, for 32 texts and 12 heads: fused,
-# the keys and values of a head; naive, all weights, once all are written?
+# ⌈$S$ / `BLOCK_M`⌉ programs a head, each of which reads its queries and *all* keys and values, and
+# writes its context and an lse of 4 bytes a query. **Predict** for float16, $S$ = 512, tiles of 64.
 
 
 # %%
@@ -211,13 +207,14 @@ plt.figure(lab.draw_bytes(runs, bound))
 # alt: Two bars. Naive moves 5.0 MB, all of it unique. Fused requests 2.4 MB, of which only 0.5 MB
 #   are unique: hardly more than the lower bound, a dashed line.
 plt.show()
-again = k[0, 0].nbytes + v[0, 0].nbytes, 32 * 12 * 512 * 512 * 2
-print(f"read again: fused {again[0] / 1e6:.2f} MB at a time, naive {again[1] / 1e6:.0f} MB")
+head, weights = k[0, 0].nbytes + v[0, 0].nbytes, 32 * 12 * 512 * 512 * 2
+print(f"K and V of a head {head / 1e6:.2f} MB, weights of 32 * 12 heads {weights / 1e6:.0f} MB")
 
 # %% [markdown]
-# Requested, an upper bound of what comes from memory, is a half; unique is a tenth. (Of naive only
-# the FLOP of products are counted.) A large GPU's cache holds tens of MB: no more of what naive
-# reads again, but perhaps what the kernel does.
+# Requested, an upper bound of what comes from memory, is half of naive's bytes; unique is a tenth.
+# (Of naive only the FLOP of products are counted.) What is read twice may come from the cache, on a
+# large GPU tens of MB. The kernel reads K and V of a head once for each tile of queries: 0.13 MB,
+# which fit. Naive writes all weights, then reads them: 201 MB for 32 texts, 12 heads; they do not.
 #
 # ## 6. Packed against padded
 #
@@ -242,9 +239,12 @@ assert packed.total.requested == sum(map(predict, lengths.tolist())) + 4 * H * 2
 # %% [markdown]
 # ## Exercises
 #
-# 1. Write `join(x, y)` for two results of `half`. Join four pieces in two orders, and compare.
-# 2. In `kernels/minidistil_kernels/attention_forward.py` let `alpha` be 1: `tl.exp2(m - m)`. Which
+# `minidistil learn start 08a` writes the first to `learn/`; `minidistil learn check 08a` tries it.
+# 08b: a broken kernel; 08c: a tile without a key. Without a check:
+#
+# 1. In `kernels/minidistil_kernels/attention_forward.py` let `alpha` be 1: `tl.exp2(m - m)`. Which
 #    laws fall? `minidistil check minidistil/ops/triton_attention.py:padded --examples 2`, a minute.
-# 3. Larger tiles: `importlib.import_module("minidistil_kernels.attention").forward_tile = mine`, a
+#    Then `git checkout kernels` mends it.
+# 2. Larger tiles: `importlib.import_module("minidistil_kernels.attention").forward_tile = mine`, a
 #    function that returns `Tile(128, 64, 4, 2)`. Predict the bytes of section 5: 1,314,816.
-# 4. In float32 the tiles are 32 by 32. Bytes requested, naive and fused, differ by a tenth. Unique?
+# 3. In float32 the tiles are 32 by 32. Bytes requested, naive and fused, differ by a tenth. Unique?

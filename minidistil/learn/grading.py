@@ -88,30 +88,39 @@ def grade_one(path: Path, seconds: int, memory: int) -> Outcome:
         try:
             process.wait(seconds + IMPORTS)
         except subprocess.TimeoutExpired:
-            return Outcome(False, 0, laws, f"stopped after {seconds + IMPORTS} s")
+            return Outcome(False, 0, laws, f"stopped after {seconds + IMPORTS} s", stopped=True)
         finally:
             _end(process)
         try:
             return Outcome(**json.loads(result.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            return Outcome(False, 0, laws, _reason(process.returncode, seconds))
+            reason = _reason(process.returncode, seconds)
+            return Outcome(False, 0, laws, reason, stopped=True)
 
 
 def table(grades: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Learners below each other, exercises side by side: "x" solved, "2/3" laws that held, "-"."""
+    """Learners below each other, exercises side by side, then why what failed did so.
+
+    "x" is solved, "2/3" are laws that held, "stop" did not come to its end, "-" was not handed in.
+    """
     names = sorted({name for outcomes in grades.values() for name in outcomes})
     width = max(map(len, [*grades, "learner"]))
     lines = [f"{'learner':{width}}  " + "  ".join(f"{name[:3]:>4}" for name in names) + "  solved"]
+    failures = []
     for learner, outcomes in grades.items():
         cells = []
         for name in names:
             one = outcomes.get(name)
-            held = "-" if one is None else f"{one['held']}/{one['laws']}"
-            cells.append("x" if one and one["passed"] else held)
+            if one is None or one["passed"]:
+                cells.append("x" if one else "-")
+                continue
+            cells.append("stop" if one["stopped"] else f"{one['held']}/{one['laws']}")
+            reason, *_ = one["reason"].splitlines() or [""]
+            failures.append(f"{learner} {name[:3]}: {reason}")
         solved = sum(one["passed"] for one in outcomes.values())
         row = "  ".join(f"{cell:>4}" for cell in cells)
         lines.append(f"{learner:{width}}  {row}  {solved:6}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *failures])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -31,13 +31,19 @@ def normal(seed: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
     return torch.randn(shape, generator=generator).to(dtype)
 
 
-def assert_close(got: Any, want: Tensor, tolerance: float = 1e-5) -> None:
+def assert_close(
+    got: Any,
+    want: Tensor,
+    tolerance: float = 1e-5,
+    explain: Callable[[tuple[int, ...]], str] | None = None,
+) -> None:
     """Hold a result to a tensor: kind, shape, dtype, then each number.
 
     Args:
         got: The learner's.
         want: What is right.
         tolerance: Of |got - want|, relative to the larger of 1 and |want|.
+        explain: Where the number that is wanted at a place comes from, in words.
 
     Raises:
         AssertionError: They differ; names the first place, and both numbers.
@@ -51,9 +57,10 @@ def assert_close(got: Any, want: Tensor, tolerance: float = 1e-5) -> None:
     )
     if far.any():
         place = tuple(far.nonzero()[0].tolist())
+        why = "" if explain is None else f"; {explain(place)}"
         raise AssertionError(
             f"at {place} of {(*got.shape,)} it is {float(a[place]):.6g}, wanted is "
-            f"{float(b[place]):.6g} ({int(far.sum())} of {far.numel()} places differ)"
+            f"{float(b[place]):.6g} ({int(far.sum())} of {far.numel()} places differ){why}"
         )
 
 

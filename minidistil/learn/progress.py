@@ -16,11 +16,13 @@ class Progress:
         passed: Its check passed once.
         hints: How many were shown.
         looked: The solution was shown before that.
+        checked: The SHA-256 of the file that was checked last.
     """
 
     passed: bool = False
     hints: int = 0
     looked: bool = False
+    checked: str = ""
 
 
 def load(folder: Path) -> dict[str, Progress]:
@@ -35,7 +37,7 @@ def load(folder: Path) -> dict[str, Progress]:
     try:
         progress = {name: Progress(**values) for name, values in read_json(path).items()}
         for name, one in progress.items():
-            if [*map(type, asdict(one).values())] != [bool, int, bool]:
+            if [*map(type, asdict(one).values())] != [bool, int, bool, str]:
                 raise ValueError(f"{name} is {asdict(one)}")
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it to start anew") from error

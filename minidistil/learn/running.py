@@ -1,14 +1,15 @@
 """Run somebody's file, and try an exercise's laws on it.
 
-Not here: limits of time and memory (`grading.py`).
+Not here: a process of its own, and limits of time (`apart.py`) and memory (`grading.py`).
 """
 
+import functools
 import importlib.util
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,15 +23,32 @@ class Outcome:
 
     Attributes:
         passed: Every law held.
-        held: How many laws held before the first that did not.
+        held: How many laws held.
         laws: How many there are.
-        message: Of the first that did not: what should hold, the smallest case, what went wrong.
+        reason: What went wrong, of the first law that did not hold or before any was tried.
+        sentence: What should hold.
+        case: The smallest case that fails; of a check that was stopped, the one that ran. Empty
+            where none was tried: the file can't be run, or is not written yet.
+        stopped: The check did not come to its end, so `held` says nothing.
     """
 
     passed: bool
     held: int
     laws: int
-    message: str = ""
+    reason: str = ""
+    sentence: str = ""
+    case: str = ""
+    stopped: bool = False
+
+    @property
+    def message(self) -> str:
+        """Why it did not pass, in one to a few lines."""
+        if not self.case:
+            return self.reason
+        should = f"Should hold: {self.sentence}."
+        if self.stopped:
+            return f"{self.reason}\n{should}\nThe case that ran: {self.case}"
+        return f"{should}\nSmallest case that fails: {self.case}\n{self.reason}"
 
 
 def run_file(path: Path) -> ModuleType:
@@ -70,13 +88,19 @@ def kernel_conditions() -> Iterator[None]:
         yield
 
 
-def check(checks: Any, path: Path, examples: int = 50) -> Outcome:
-    """Run a learner's file and try the laws of an exercise on it, up to the first that fails.
+def check(
+    checks: Any,
+    path: Path,
+    examples: int = 50,
+    tell: Callable[[str, str], object] = lambda sentence, case: None,
+) -> Outcome:
+    """Run a learner's file and try all laws of an exercise on it.
 
     Args:
         checks: The exercise's module.
         path: The learner's file.
         examples: Random cases a law.
+        tell: Called before each case, with the law's sentence and the case in words.
     """
     laws = checks.LAWS
     try:
@@ -84,21 +108,23 @@ def check(checks: Any, path: Path, examples: int = 50) -> Outcome:
     except ValueError as error:
         return Outcome(False, 0, len(laws), str(error))
     with kernel_conditions():
-        for held, law in enumerate(laws):
-            result = law.try_on(answer, examples)
-            if not result.holds:
-                return Outcome(False, held, len(laws), _message(result))
-    return Outcome(True, len(laws), len(laws))
+        results = [_told(law, tell).try_on(answer, examples) for law in laws]
+    failed = [result for result in results if not result.holds]
+    held = len(laws) - len(failed)
+    if not failed:
+        return Outcome(True, held, len(laws))
+    first = failed[0]
+    if "your part" in first.reason:  # maybe inside an error of Triton's interpreter
+        reason = "Not written yet: a part still says raise NotImplementedError."
+        return Outcome(False, held, len(laws), reason)
+    reason = first.reason.removeprefix("AssertionError: ")
+    return Outcome(False, held, len(laws), reason, first.sentence, first.smallest_case)
 
 
-def _message(result: Any) -> str:
-    if "your part" in result.reason:  # maybe inside an error of Triton's interpreter
-        return "Not written yet: a part still says raise NotImplementedError."
-    reason = result.reason.removeprefix("AssertionError: ")
-    return "\n".join(
-        [
-            f"Should hold: {result.sentence}.",
-            f"Smallest case that fails: {result.smallest_case}",
-            reason,
-        ]
-    )
+def _told(law: Any, tell: Callable[[str, str], object]) -> Any:
+    @functools.wraps(law.check)
+    def attempt(answer: Any, case: Any) -> None:
+        tell(law.sentence, repr(case))
+        law.check(answer, case)
+
+    return replace(law, check=attempt)

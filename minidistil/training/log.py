@@ -9,10 +9,12 @@ Not here: the curves drawn from it (`minidistil.visual.curves`).
 """
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tqdm import tqdm
@@ -104,6 +106,9 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def _summary_writer(folder: Path) -> Any:
+    # TensorBoard imports TensorFlow where it is installed: seconds, for nothing that is used here,
+    # and an LLVM beside which Triton's can't be loaded any more. This is its switch against that.
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -6,7 +6,9 @@ import re
 from importlib.util import find_spec
 
 import pytest
+from click.testing import CliRunner
 
+from minidistil.cli.learn import learn
 from minidistil.learn import exercises
 from minidistil.learn.exercises import Exercise, all_exercises, find
 from minidistil.learn.running import check
@@ -60,10 +62,72 @@ def test_wrong_answers_are_refused_with_a_case(exercise, file):
         assert re.search(r"^Smallest case that fails: \w+\(", outcome.message, re.MULTILINE)
 
 
+def test_faults_of_a_mask_are_told_apart(file):
+    """A text without keys is shown only to whom it is the fault."""
+    exercise = find("03c")
+    shown = {
+        why: check(exercise.checks(), file(exercise, exercise.wrong()[why]))
+        for why in ("the mask is forgotten", "the queries are masked", "a text without keys is NaN")
+    }
+    forgotten, wrong_axis, empty = shown.values()
+    assert "mask=((1, 0),)" in forgotten.case and "mask=((1, 0),)" in wrong_axis.case
+    assert "mask=((0,),)" in empty.case and empty.sentence.startswith("A text without any key")
+    assert len({one.reason for one in shown.values()}) == 3
+    assert "text 0 has m = [1, 0], query 0 the scores [" in forgotten.reason
+    assert empty.reason.endswith("text 0 has no key, so all its weights are 0")
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "explanation"),
+    [
+        ("12c", "the rise is rounded down", "it is 1, wanted is 0.5; W = ceil(0.05 * 1) = 1, so"),
+        (
+            "02d",
+            "the exponent is k / D",
+            "k = 1, so it is sin(1 / 10000^(2 / 3)) = sin(0.00215443)",
+        ),
+        (
+            "11a",
+            "0 log 0 is NaN",
+            "[[0.0, 1.2534]], 0 where p is 0 (0 log 0); their sum, times T^2",
+        ),
+    ],
+)
+def test_where_the_wanted_number_comes_from(file, name, why, explanation):
+    exercise = find(name)
+    outcome = check(exercise.checks(), file(exercise, exercise.wrong()[why]))
+    assert explanation in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("12c", "W is rounded up: math.ceil"), ("11a", "0 log 0")]
+)
+def test_the_first_hint_names_what_is_most_often_wrong(name, told):
+    assert told in find(name).hints[0]
+
+
+def test_what_needs_triton_is_said():
+    root = ALL[0].folder
+    tutorials = {path.name[:2] for path in root.glob("*.py") if needs_triton(path.read_text())}
+    assert tutorials == {"07", "08", "09", "10"}
+    assert {one.chapter for one in ALL if needs_triton(one.solution())} == {"07", "08"}
+    page = (root.parent / "docs" / "teaching.md").read_text(encoding="utf-8")
+    for text in (CliRunner().invoke(learn, ["--help"]).output, page):
+        assert "Tutorials 07 to 10 and some exercises of 07 and 08 need Triton" in " ".join(
+            text.split()
+        )
+
+
+def needs_triton(text):
+    return re.search(
+        r"^(import triton|from minidistil_kernels import .*\blab\b)", text, re.MULTILINE
+    )
+
+
 @pytest.mark.parametrize("exercise", ALL, ids=ids)
 def test_form(exercise):
     assert re.fullmatch(r"\d\d[a-z]_[a-z0-9_]+", exercise.name)
-    assert 2 <= len(exercise.checks().HINTS) <= 3
+    assert 2 <= len(exercise.hints) <= 3 and exercise.hints == exercise.checks().HINTS
     assert re.search(r"^Source: ", exercise.task, re.MULTILINE)
     assert len(exercise.title) <= 60
     for text in (exercise.start(), exercise.solution()):
@@ -89,8 +153,8 @@ def test_names(name):
     assert find(name).name == "03a_softmax"
 
 
-def test_an_unknown_name_shows_those_that_are_known():
-    with pytest.raises(ValueError, match=r"'03z' is none of the exercises: .*03a_softmax"):
+def test_an_unknown_name_says_where_they_are_listed():
+    with pytest.raises(ValueError, match=r"'03z' is none of the exercises: `minidistil learn`"):
         find("03z")
 
 

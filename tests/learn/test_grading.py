@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from minidistil.learn import grading
 from minidistil.learn.exercises import find
 from minidistil.learn.grading import grade_all, table
+from minidistil.learn.running import Outcome
 from tests.cli.running import Shell
 
 if not sys.platform.startswith("linux"):
@@ -48,15 +50,15 @@ def grades(folder):
 def test_each_gets_its_own_outcome(grades):
     outcome = {name: one["03a_softmax"] for name, one in grades.items()}
     assert outcome.keys() == SUBMISSIONS.keys()
-    assert outcome["ada"] == {"passed": True, "held": 2, "laws": 2, "message": ""}
+    assert outcome["ada"] == asdict(Outcome(True, 2, 2))
     assert not any(one["passed"] for name, one in outcome.items() if name != "ada")
-    assert outcome["bob"]["message"].startswith("Not written yet")
-    assert outcome["cyd"]["message"] == "stopped after 8 s of processor time"
-    assert outcome["dan"]["message"].startswith("it ended the process with code 0")
-    assert "MemoryError" in outcome["eve"]["message"]
-    assert "ZeroDivisionError" in outcome["fay"]["message"]
-    assert "has no attribute 'softmax'" in outcome["gus"]["message"]
-    assert outcome["hal"]["message"].startswith("it ended by SIGSEGV")
+    assert outcome["bob"]["reason"].startswith("Not written yet")
+    assert outcome["cyd"]["reason"] == "stopped after 8 s of processor time"
+    assert outcome["dan"]["reason"].startswith("it ended the process with code 0")
+    assert "MemoryError" in outcome["eve"]["reason"]
+    assert "ZeroDivisionError" in outcome["fay"]["reason"]
+    assert "has no attribute 'softmax'" in outcome["gus"]["reason"]
+    assert outcome["hal"]["reason"].startswith("it ended by SIGSEGV")
 
 
 @pytest.mark.slow
@@ -75,7 +77,7 @@ def test_a_sleeper_is_stopped_by_the_clock(tmp_path, monkeypatch):
     monkeypatch.setattr(grading, "IMPORTS", 4)
     (tmp_path / "03a_softmax.py").write_text("import time\n\ntime.sleep(500)\n")
     outcome = grading.grade_one(tmp_path / "03a_softmax.py", seconds=1, memory=2 << 30)
-    assert outcome.message == "stopped after 5 s"
+    assert outcome.message == "stopped after 5 s" and outcome.stopped
 
 
 @pytest.mark.slow
@@ -83,6 +85,23 @@ def test_the_table(grades):
     lines = table(grades).splitlines()
     assert lines[0] == "learner   03a  solved"
     assert lines[1] == "ada         x       1" and lines[2] == "bob       0/2       0"
+    assert "cyd 03a: stopped after 8 s of processor time" in lines
+
+
+def test_the_table_tells_wrong_from_endless_and_says_why():
+    one = {
+        "ada": {"03a_softmax": asdict(Outcome(True, 2, 2))},
+        "bob": {"03a_softmax": asdict(Outcome(False, 1, 2, "wanted 0, got 1\nmore", "It", "1"))},
+        "cyd": {"03c_key_mask": asdict(Outcome(False, 0, 4, "stopped after 8 s", stopped=True))},
+    }
+    assert table(one).splitlines() == [
+        "learner   03a   03c  solved",
+        "ada         x     -       1",
+        "bob       1/2     -       0",
+        "cyd         -  stop       0",
+        "bob 03a: wanted 0, got 1",
+        "cyd 03c: stopped after 8 s",
+    ]
 
 
 def test_the_verb_writes_json_too(folder, tmp_path, monkeypatch, capsys):

@@ -35,6 +35,15 @@ def test_close():
         assert_close(want + torch.tensor([2e-5, 0, 0, 0]), want)
 
 
+def test_the_place_that_differs_is_explained():
+    with pytest.raises(AssertionError, match=r"places differ\); it is 2 because of \(1,\)"):
+        assert_close(
+            torch.tensor([1.0, 2.1]),
+            torch.tensor([1.0, 2.0]),
+            explain=lambda place: f"it is 2 because of {place}",
+        )
+
+
 def test_numbers_of_a_seed():
     assert torch.equal(normal(3, (2, 2)), normal(3, (2, 2)))
     assert not torch.equal(normal(3, (2, 2)), normal(4, (2, 2)))

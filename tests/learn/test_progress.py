@@ -8,7 +8,10 @@ from minidistil.learn.progress import FILE, Progress, load, save
 def test_saved_and_loaded(tmp_path):
     folder = tmp_path / "learn"
     assert load(folder) == {}
-    progress = {"03a_softmax": Progress(True, 2), "01a_longest_match": Progress(looked=True)}
+    progress = {
+        "03a_softmax": Progress(True, 2, checked="ab"),
+        "01a_longest_match": Progress(looked=True),
+    }
     save(folder, progress)
     assert load(folder) == progress
     assert [path.name for path in folder.iterdir()] == [FILE]

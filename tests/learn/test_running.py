@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from minidistil.learn.laws import Law
-from minidistil.learn.running import check, run_file
+from minidistil.learn.running import Outcome, check, run_file
 
 
 def positive(answer, case):
@@ -36,9 +36,30 @@ def test_all_laws_hold(tmp_path):
     assert outcome.passed and (outcome.held, outcome.laws, outcome.message) == (2, 2, "")
 
 
+def test_all_laws_are_tried_and_counted(tmp_path):
+    outcome = outcome_of(tmp_path, "def f(x):\n    return -1\n")  # the first fails alone
+    assert not outcome.passed and (outcome.held, outcome.laws) == (1, 2)
+    assert outcome.sentence == "The result is positive" and outcome.case == "0"
+    assert outcome.reason.startswith("it is -1") and not outcome.stopped
+
+
+def test_what_runs_is_told_before_it_runs(tmp_path):
+    told = []
+    path = tmp_path / "mine.py"
+    path.write_text("def f(x):\n    return x + 1\n", encoding="utf-8")
+    check(CHECKS, path, examples=3, tell=lambda *what: told.append(what))
+    assert {sentence for sentence, _ in told} == {law.sentence for law in CHECKS.LAWS}
+    assert told[0] == ("The result is positive", "0")
+
+
+def test_a_check_that_was_stopped_shows_the_case_that_ran():
+    outcome = Outcome(False, 0, 2, "stopped", "It ends", "Case(1)", stopped=True)
+    assert outcome.message == "stopped\nShould hold: It ends.\nThe case that ran: Case(1)"
+
+
 def test_the_first_law_that_fails_and_its_smallest_case(tmp_path):
     outcome = outcome_of(tmp_path, "def f(x):\n    return 50 - x\n")
-    assert not outcome.passed and outcome.held == 0
+    assert not outcome.passed and outcome.held == 0  # 50 is not below 10, either
     assert outcome.message.startswith(
         "Should hold: The result is positive.\nSmallest case that fails: 50\nit is 0"
     )
@@ -60,6 +81,8 @@ def test_the_first_law_that_fails_and_its_smallest_case(tmp_path):
 def test_what_files_do(tmp_path, text, message):
     outcome = outcome_of(tmp_path, text)
     assert not outcome.passed
+    untried = "can't be run" in message or message == "Not written yet"
+    assert bool(outcome.case) != untried
     assert re.search(message, outcome.message)
 
 

@@ -1,6 +1,9 @@
 """The log: means of some steps a line, lines of a future that did not happen dropped."""
 
 import json
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -53,3 +56,18 @@ def test_errors(tmp_path):
     (tmp_path / "log.jsonl").write_text("{}\nno json\n{}\n")
     with pytest.raises(ValueError, match=r"log.jsonl is not a log of a training run"):
         read_log(tmp_path / "log.jsonl")
+
+
+def test_tensorboard_does_not_bring_tensorflow_along(tmp_path):
+    """TensorFlow before Triton ends the process; who logs must not have to know."""
+    for package in ("tensorboard", "tensorflow"):
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: nothing can bring it along")
+    program = (
+        "import sys; from pathlib import Path; from minidistil.training.log import RunLog\n"
+        "log = RunLog(Path(sys.argv[1]), 1, 0, 1, tensorboard=True)\n"
+        "log.add(1, {'loss': 1.0}); log.close()\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert done.returncode == 0 and [*(tmp_path / "tensorboard").iterdir()]

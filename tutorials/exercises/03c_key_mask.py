@@ -14,6 +14,7 @@ HINTS = [
     "A row of nothing but that number becomes 1/S everywhere: fill the masked weights with 0, too.",
 ]
 WRONG = {
+    "the mask is forgotten": ("mask = key_mask[", "mask = torch.ones_like(key_mask)["),
     "the mask is turned round": ("mask = key_mask[", "mask = ~key_mask["),
     "the queries are masked": ("key_mask[:, None, None, :]", "key_mask[:, None, :, None]"),
     "all texts get the first one's mask": ("key_mask[:, None, None, :]", "key_mask[0]"),
@@ -48,30 +49,55 @@ class Case:
         shape = (3, len(self.mask), self.heads, len(self.mask[0]), self.width)
         return *normal(self.seed, shape, self.dtype).unbind(), key_mask
 
+    def explain(self, place):
+        """Where the weight that is wanted at a place comes from."""
+        query, key, _, key_mask = self.inputs()
+        text, head, row, column = place
+        scores = (query @ key.mT)[text, head, row] * self.width**-0.5
+        mask, of_query = key_mask[text].int().tolist(), [round(x, 4) for x in scores.tolist()]
+        if not any(mask):
+            return f"text {text} has no key, so all its weights are 0"
+        if not mask[column]:
+            return f"key {column} of text {text} is masked: m = {mask}"
+        kept = f"{mask[column]} exp({of_query[column]}) / the sum of m exp(scores)"
+        return f"text {text} has m = {mask}, query {row} the scores {of_query}, and it is {kept}"
+
 
 def masks(length):
-    """Of one to three texts of this length."""
+    """Of one to three texts of this length, each with a key."""
     row = st.lists(st.sampled_from([1, 0]), min_size=length, max_size=length).map(tuple)
-    return st.lists(row, min_size=1, max_size=3).map(tuple)
+    return st.lists(row.filter(any), min_size=1, max_size=3).map(tuple)
 
 
-CASES = st.builds(
-    Case,
-    mask=st.integers(1, 4).flatmap(masks),
-    heads=st.integers(1, 2),
-    width=st.integers(1, 4),
-    dtype=st.sampled_from([torch.float32, torch.float64]),
-    seed=st.integers(0, 99),
-)
-HARD = [Case(), Case(((0, 0),)), Case(((1, 1, 0), (0, 0, 0), (0, 1, 0)), heads=2)]
+def without_keys(mask):
+    """The first text has none."""
+    return ((0,) * len(mask[0]), *mask[1:])
+
+
+def cases(mask):
+    """Cases with these masks."""
+    return st.builds(
+        Case,
+        mask=mask,
+        heads=st.integers(1, 2),
+        width=st.integers(1, 4),
+        dtype=st.sampled_from([torch.float32, torch.float64]),
+        seed=st.integers(0, 99),
+    )
+
+
+MASKS = st.integers(1, 4).flatmap(masks)
+CASES, HARD = cases(MASKS), [Case(), Case(((1, 1, 0), (0, 1, 0)), heads=2)]
+EMPTY = cases(MASKS.map(without_keys))
+EMPTY_HARD = [Case(((0, 0),)), Case(((1, 1, 0), (0, 0, 0), (0, 1, 0)), heads=2)]
 
 
 def equals(answer, case):
-    """Context and weights are those of the library's eager attention."""
+    """A weight is m_j exp(score_ij) over the sum of those of its row; the context follows."""
     query, key, value, key_mask = case.inputs()
     context, weights = answer.attend(query, key, value, key_mask)
     want = eager(query, key, value, key_mask[:, None, None], need_weights=True)
-    assert_close(weights, want[1])
+    assert_close(weights, want[1], explain=case.explain)
     assert_close(context, want[0])
 
 
@@ -107,9 +133,16 @@ def gradients(answer, case):
         assert_close(ours, theirs)
 
 
+def empty(answer, case):
+    """A text without any key has weights, a context and gradients of 0, never NaN."""
+    equals(answer, case)
+    gradients(answer, case)
+
+
 LAWS = [
     Law(equals, CASES, HARD),
     Law(exactly_zero, CASES, HARD),
     Law(unseen, CASES, HARD),
     Law(gradients, CASES, HARD),
+    Law(empty, EMPTY, EMPTY_HARD),
 ]

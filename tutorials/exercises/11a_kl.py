@@ -11,8 +11,8 @@ from minidistil.distillation import losses
 from minidistil.learn.laws import Law, assert_close, normal
 
 HINTS = [
+    "Is it NaN? 0 log 0 is 0 here: masked_fill with 0 where p is 0, after the product.",
     "Divide both logits by T, then take log_softmax(-1) of both: p is the exponential of log p.",
-    "Put 0 where p is 0, after the product and before the sum: masked_fill.",
     "teacher.detach() for the constant; T**2 in front of the sum over all rows and words.",
 ]
 WRONG = {
@@ -43,6 +43,15 @@ class Case:
         teacher[:, : min(self.impossible, self.V - 1)] = -torch.inf
         return student, teacher
 
+    def explain(self, place):
+        """Where the number that is wanted comes from."""
+        student, teacher = (x.double() / self.T for x in self.inputs())
+        p, log_p, log_q = teacher.softmax(-1), teacher.log_softmax(-1), student.log_softmax(-1)
+        terms = (p * (log_p - log_q)).masked_fill(p == 0, 0.0)
+        rows = [[round(term, 4) for term in row] for row in terms.tolist()]
+        zeros = ", 0 where p is 0 (0 log 0)" if (p == 0).any() else ""
+        return f"the terms p (log p - log q) are {rows}{zeros}; their sum, times T^2 = {self.T**2}"
+
 
 CASES = st.builds(
     Case,
@@ -58,17 +67,17 @@ HARD = [Case(), Case(impossible=1), Case(N=0), Case(scale=30.0)]
 
 
 def equals(answer, case):
-    """It is the library's divergence."""
+    """It is T^2 times the sum of all p (log p - log q), where 0 log 0 is 0."""
     student, teacher = case.inputs()
     want = losses.divergence(student, teacher, case.T)
     with without_kl_div():
         got = answer.divergence(student, teacher, case.T)
     # The difference of two logarithms of size 1, times T^2 = 16.
-    assert_close(got, want, 1e-4)
+    assert_close(got, want, 1e-4, case.explain)
 
 
 def gradients(answer, case):
-    """The student's gradient is finite and the library's; the teacher's is none."""
+    """The student's gradient is finite and that of this sum; the teacher's is none."""
     student, teacher = (x.requires_grad_() for x in case.inputs())
     (want,) = torch.autograd.grad(losses.divergence(student, teacher, case.T), student)
     loss = answer.divergence(student, teacher, case.T)

@@ -9,7 +9,7 @@ from minidistil.learn.laws import Law
 from minidistil.training import optimizer
 
 HINTS = [
-    "The fall has steps - W steps, and at step W none of them is gone.",
+    "W is rounded up: math.ceil. The fall has steps - W steps; at step W none of them is gone.",
     "Divide what is left, steps - step, by the whole of the fall; at least by 1.",
     "After the end steps - step is negative: take the larger of it and 0.",
 ]
@@ -38,6 +38,17 @@ class Case:
     def want(self):
         return optimizer.linear_factor(self.step, self.steps, self.warmup)
 
+    def explanation(self):
+        """Where the wanted number comes from."""
+        step, steps = self.step, self.steps
+        rise = math.ceil(self.warmup * steps)
+        text = f"W = ceil({self.warmup} * {steps}) = {rise}, so step {step} "
+        if step < rise:
+            return f"{text}is of the rise: ({step} + 1) / ({rise} + 1)"
+        if step >= steps:
+            return f"{text}is after the last: 0"
+        return f"{text}is of the fall: {steps - step} of its {steps - rise} steps are left"
+
 
 CASES = st.builds(
     Case,
@@ -56,9 +67,11 @@ HARD = [
 
 
 def equals(answer, case):
-    """It is the library's factor."""
+    """The factor is (step + 1) / (W + 1) before step W, then it falls straight to 0."""
     got, want = answer.linear_factor(case.step, case.steps, case.warmup), case.want()
-    assert math.isclose(got, want, abs_tol=1e-9), f"{got}, wanted is {want}"
+    assert math.isclose(got, want, abs_tol=1e-9), (
+        f"it is {got:.6g}, wanted is {want:.6g}; {case.explanation()}"
+    )
 
 
 def no_step_lost(answer, case):

@@ -1,0 +1,72 @@
+"""What all heads share: the encoder below them, and cross-entropy that survives empty batches."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax import Array
+
+from minidistil.config import DistilBertConfig
+from minidistil.ports.flax.checks import check_range
+from minidistil.ports.flax.model import FlaxDistilBertModel
+from minidistil.ports.flax.pretrained import FlaxDistilBertPreTrainedModel
+
+IGNORE_INDEX = -100  # a label that teaches nothing; PyTorch's default
+
+
+class FlaxDistilBertHead(FlaxDistilBertPreTrainedModel):
+    """Abstract: an encoder, `distilbert`, and on top of it what the subclass adds."""
+
+    def __init__(self, config: DistilBertConfig, *, rngs: nnx.Rngs) -> None:
+        super().__init__(config)
+        self.distilbert = FlaxDistilBertModel(config, rngs=rngs)
+        self.distilbert._static = self._static  # one config for both
+
+    @property
+    def encoder(self) -> FlaxDistilBertModel:
+        """The encoder below the head."""
+        return self.distilbert
+
+
+def cross_entropy(logits: Array, labels: Any, name: str = "labels") -> Array:
+    """Mean cross-entropy over the labels that are not -100; 0, with zero gradient, where all are.
+
+    Args:
+        logits: (..., classes).
+        labels: (...), each below `classes` or -100.
+        name: What the labels are called in an error.
+
+    Raises:
+        ValueError: Shapes that do not fit, or a label out of range.
+    """
+    labels, shape, classes = jnp.asarray(labels), logits.shape[:-1], logits.shape[-1]
+    if labels.shape != shape:
+        raise ValueError(
+            f"{name} has shape {labels.shape}, the logits {logits.shape}: expected {shape}"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(f"{name} must be integers, one class each, not {labels.dtype}")
+    advice = f"{classes} classes, {IGNORE_INDEX} = ignored"
+    check_range(name, labels, classes, advice, IGNORE_INDEX)
+    kept = labels != IGNORE_INDEX
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        widened(logits), jnp.where(kept, labels, 0)
+    )
+    return jnp.where(kept, losses, 0).sum() / jnp.maximum(kept.sum(), 1)
+
+
+def first_tokens(hidden: Array) -> Array:
+    """The hidden state of each sequence's [CLS]: (B, S, D) -> (B, D).
+
+    Raises:
+        ValueError: A sequence without a token has no first one.
+    """
+    if hidden.shape[1] == 0:
+        raise ValueError("a sequence of length 0 has no [CLS] token to classify")
+    return hidden[:, 0]
+
+
+def widened(logits: Array) -> Array:
+    """Logits in at least float32: a sum of losses overflows float16 and is coarse in bfloat16."""
+    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))

@@ -1,0 +1,68 @@
+"""Checks of ids, labels and positions; the twin of `minidistil/checks.py`.
+
+Dtypes are always known, and shapes but for what a `tf.function` or a `keras.Input` leaves open.
+Values are looked at in eager mode, where they can be. In a graph, as in `fit`, nobody looks at
+them: a negative id counts from the end, and one past the end is an error of TensorFlow's on a CPU,
+and in silence a row of zeros or the last one on a GPU and under XLA.
+"""
+
+import keras
+import tensorflow as tf
+
+from minidistil.ports.tensorflow.backend import Tensor, ops
+
+
+def check_tensors(**given: Tensor | None) -> None:
+    """Check that what was given is tensors, and no lists.
+
+    Raises:
+        TypeError: Names the argument and its type.
+    """
+    for name, value in given.items():
+        if value is not None and not tf.is_tensor(value):
+            raise TypeError(
+                f"{name} is a {type(value).__name__}, not a tensor: tokenizer(..., "
+                'return_tensors="np") or keras.ops.convert_to_tensor(...) makes one'
+            )
+
+
+def check_ids(name: str, ids: Tensor) -> None:
+    """Check that a tensor has a dtype with which the PyTorch class looks rows up, too.
+
+    Raises:
+        TypeError: It is no tensor.
+        ValueError: Names the dtype, if it is neither int32 nor int64.
+    """
+    check_tensors(**{name: ids})
+    dtype = keras.backend.standardize_dtype(ids.dtype)
+    if dtype not in ("int32", "int64"):
+        raise ValueError(
+            f'{name} must be int32 or int64, not {dtype}: keras.ops.cast(..., "int32") converts'
+        )
+
+
+def fits(shape: tuple[int | None, ...], expected: tuple[int | None, ...]) -> bool:
+    """Whether two shapes can be the same, as far as they are known."""
+    return len(shape) == len(expected) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(shape, expected, strict=True)
+    )
+
+
+def check_range(
+    name: str, values: Tensor, stop: int | None, advice: str, ignored: int | None = None
+) -> None:
+    """Check that numbers lie in [0, stop - 1], or are not negative, or equal `ignored`.
+
+    Raises:
+        ValueError: Names the first value that does not; `advice` says what to do.
+    """
+    if tf.is_symbolic_tensor(values):
+        return
+    seen = ops.convert_to_numpy(values)
+    # The negation of what is right, so that NaN is wrong.
+    wrong = ~(seen >= 0) if stop is None else ~((seen >= 0) & (seen <= stop - 1))
+    if ignored is not None:
+        wrong &= seen != ignored
+    if wrong.any():
+        range_ = "0 or more" if stop is None else f"0 to {stop - 1}"
+        raise ValueError(f"{name} holds {seen[wrong][0].item()}, expected {range_}: {advice}")

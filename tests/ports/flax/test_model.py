@@ -1,0 +1,221 @@
+"""The flax models against the PyTorch ones: every output of every class."""
+
+import pytest
+
+pytest.importorskip("jax", reason="the port to JAX: pip install minidistil[jax]")
+pytest.importorskip("flax", reason="the port to JAX: pip install minidistil[jax]")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from flax import nnx
+
+from minidistil import DistilBertConfig
+from minidistil.ports.flax import FlaxDistilBertForMaskedLM, FlaxDistilBertModel
+from minidistil.ports.outputs import AnswerOutput, EncoderOutput, HeadOutput
+from tests.helpers.reference import (
+    BATCH,
+    CLASSES,
+    CONFIGS,
+    LENGTH,
+    POSITIONS,
+    VOCAB,
+    inputs,
+    labels,
+)
+from tests.helpers.tolerances import assert_close
+from tests.ports.flax.models import port_pair, run, same
+from tests.ports.parity import arrays, assert_outputs_close, ported, tensor
+
+CLASSIFIER = "DistilBertForSequenceClassification"
+ALL = {"output_hidden_states": True, "output_attentions": True}
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return port_pair("DistilBertModel", "k32-sinusoidal")
+
+
+# Quick: every class, and every config. The rest of the product is slow to compile.
+CASES = [
+    pytest.param(
+        cls, name, marks=() if name == "k16" or cls == "DistilBertForMaskedLM" else pytest.mark.slow
+    )
+    for cls in CLASSES
+    for name in CONFIGS
+]
+
+
+@pytest.mark.parametrize(("cls", "name"), CASES)
+@torch.no_grad()
+def test_all_outputs(cls, name):
+    ours, port = port_pair(cls, name)
+    given = inputs(cls) | (labels(cls) if cls != "DistilBertModel" else {})
+    assert_outputs_close(run(port, arrays(given)), ours(**given, **ALL))
+
+
+@torch.no_grad()
+def test_arguments_stand_in_the_same_order():
+    """By position, in the order of the PyTorch class; and the tuple has its order, too."""
+    for cls in ("DistilBertModel", CLASSIFIER, "DistilBertForQuestionAnswering"):
+        ours, port = port_pair(cls, "k16")
+        given = inputs(cls)
+        last = torch.randint(POSITIONS, tuple(given["input_ids"].shape))
+        extra = labels(cls).values() if cls != "DistilBertModel" else ()
+        args = [*given.values(), None, *extra, last]
+        expected = ours(*args, **ALL, return_dict=False)
+        actual = port(*(None if a is None else a.numpy() for a in args), **ALL, return_dict=False)
+        assert isinstance(actual, tuple) and len(actual) == len(expected)
+        for got, want in zip(actual, expected, strict=True):
+            assert type(got) is tuple if isinstance(want, tuple) else True
+            assert_close(
+                *((tensor(got[-1]), want[-1]) if type(want) is tuple else (tensor(got), want))
+            )
+
+
+@torch.no_grad()
+def test_the_config_decides_what_nobody_asked_for():
+    _, port = port_pair("DistilBertForMaskedLM", "k16", **ALL, return_dict=False)
+    given = arrays(inputs("DistilBertForMaskedLM"))
+    logits, states, attentions = port(**given)
+    assert len(states) == 2 and attentions[0].shape == (BATCH, 2, LENGTH, LENGTH)
+    output = port(**given, output_attentions=False, output_hidden_states=False, return_dict=True)
+    assert list(output) == ["logits"] and same(output.logits, logits)
+
+
+@torch.no_grad()
+def test_position_ids_and_inputs_embeds(encoder):
+    ours, port = encoder
+    given = inputs("DistilBertModel")
+    embeds = ours.get_input_embeddings()(given.pop("input_ids"))
+    for shape in ((BATCH, LENGTH), (1, LENGTH)):
+        given["position_ids"] = torch.randint(POSITIONS, shape)
+        actual = port(inputs_embeds=embeds.numpy(), **arrays(given))
+        assert_outputs_close(actual, ours(inputs_embeds=embeds, **given))
+
+
+@torch.no_grad()
+def test_embedded_choices():
+    cls = "DistilBertForMultipleChoice"
+    ours, port = port_pair(cls, "k16")
+    given = inputs(cls)
+    embeds = ours.get_input_embeddings()(given.pop("input_ids"))
+    actual = port(inputs_embeds=embeds.numpy(), **arrays(given), return_dict=False)
+    assert_close(tensor(actual[0]), ours(inputs_embeds=embeds, **given, return_dict=False)[0])
+
+
+@pytest.mark.parametrize("cls", ["DistilBertModel", CLASSIFIER, "DistilBertForQuestionAnswering"])
+def test_compiled_equals_eager(cls):
+    """And compiled functions return the typed results: one class for each of their kinds."""
+    _, port = port_pair(cls, "k16")
+    given = inputs(cls) | (labels(cls) if cls != "DistilBertModel" else {})
+    expected = port(**arrays(given), **ALL)
+    actual = run(port, arrays(given))
+    assert isinstance(actual, EncoderOutput | HeadOutput | AnswerOutput)
+    assert type(actual) is type(expected)
+    assert_outputs_close(actual, {k: jax.tree.map(tensor, v) for k, v in expected.items()})
+    assert jax.tree.structure(jax.tree.map(jnp.ones_like, actual)) == jax.tree.structure(actual)
+
+
+def test_split_and_merged_under_jax_jit(encoder):
+    """JAX's own compiler: the model as its structure, which must be hashed, and its arrays."""
+    ours, port = encoder
+    given = arrays(inputs("DistilBertModel"))
+    structure, state = nnx.split(port)
+    encode = jax.jit(lambda s, **kw: nnx.merge(structure, s)(**kw).last_hidden_state)
+    assert_close(tensor(encode(state, **given)), tensor(port(**given).last_hidden_state))
+    again = nnx.split(ported(FlaxDistilBertModel, ours))[0]
+    assert again == structure and hash(again) == hash(structure)
+
+
+@torch.no_grad()
+def test_inputs_of_every_kind(encoder):
+    ours, port = encoder
+    ids = torch.randint(VOCAB, (2, 5))
+    expected = port(jnp.array(ids.numpy())).last_hidden_state
+    assert_close(tensor(expected), ours(ids).last_hidden_state)
+    for given in (ids.numpy(), ids.tolist(), ids, ids.int().numpy()):
+        assert same(port(given).last_hidden_state, expected)
+    assert same(port(ids.numpy(), token_type_ids=np.ones((2, 5))).last_hidden_state, expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", [(0, 5), (2, 0), (1, 1)])
+def test_empty_and_short(encoder, shape):
+    ours, port = encoder
+    ids, mask = torch.ones(shape).long(), torch.ones(shape)
+    assert_outputs_close(port(ids.numpy(), mask.numpy(), **ALL), ours(ids, mask, **ALL))
+
+
+BAD = [
+    ({}, "exactly one of input_ids and inputs_embeds"),
+    ({"input_ids": [[1]], "inputs_embeds": np.ones((1, 1, 96))}, "exactly one"),
+    ({"input_ids": [1, 2]}, r"input_ids has shape \(2,\), expected \(batch, length\)"),
+    ({"input_ids": [[1.0]]}, "input_ids must be int32 or int64, not float32"),
+    ({"input_ids": [[VOCAB]]}, "input_ids holds 61, expected 0 to 60: the tokenizer does"),
+    ({"input_ids": [[3, -1]]}, "input_ids holds -1, expected 0 to 60"),
+    ({"inputs_embeds": np.ones((1, 2, 95))}, r"shape \(1, 2, 95\), expected \(batch, length, 96\)"),
+    ({"input_ids": [[1] * 25]}, "of 25 tokens is longer than max_position_embeddings=24"),
+    ({"input_ids": [[1]], "position_ids": [[24]]}, "position_ids holds 24, expected 0 to 23"),
+    ({"input_ids": [[1]], "position_ids": [[0, 1]]}, r"position_ids has shape \(1, 2\), the input"),
+    ({"input_ids": [[1]], "position_ids": [[0.0]]}, "position_ids must be int32 or int64"),
+    ({"input_ids": [[1, 2]], "attention_mask": [[1]]}, r"\(1, 1\), but the input .* \(1, 2\)"),
+    ({"input_ids": [[1, 2]], "attention_mask": [[[1, 1]]]}, r"broadcastable .* = \(1, 3, 2, 2\)"),
+    ({"input_ids": [[1]], "attention_mask": [[[[1]]]]}, "could mean either kind"),
+    ({"input_ids": [[1]], "head_mask": [1, 1]}, r"head_mask has shape \(2,\); it must"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "message"), BAD)
+def test_inputs_that_make_no_sense(encoder, given, message):
+    with pytest.raises(ValueError, match=message):
+        encoder[1](**given)
+
+
+@pytest.mark.parametrize(("given", "message"), [b for b in BAD if "holds" not in b[1]])
+def test_shapes_are_checked_while_compiling(encoder, given, message):
+    given = {name: np.array(value) for name, value in given.items()}
+    given = {k: v.astype(np.float32) if v.dtype == float else v for k, v in given.items()}
+    with pytest.raises(ValueError, match=message):
+        run(encoder[1], given)
+
+
+def test_a_wrong_id_in_a_compiled_function_is_nan_and_no_other_word(encoder):
+    """There are no values to look at while compiling; what comes out can't be taken for right."""
+    output = run(encoder[1], {"input_ids": jnp.array([[3, VOCAB]])})
+    assert jnp.isnan(output.last_hidden_state).any()
+
+
+def test_embeddings_of_a_wider_dtype():
+    config = DistilBertConfig(
+        vocab_size=9, n_layers=1, dim=8, n_heads=2, hidden_dim=9, dtype="bfloat16"
+    )
+    model = FlaxDistilBertModel(config, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="inputs_embeds is float32, wider than the model's bf"):
+        model(inputs_embeds=jnp.ones((1, 2, 8)))
+    narrow = jnp.ones((1, 2, 8), jnp.bfloat16)
+    assert model(inputs_embeds=narrow).last_hidden_state.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bound"), [("bfloat16", 0.2), pytest.param("float16", 0.03, marks=pytest.mark.slow)]
+)
+@torch.no_grad()
+def test_half_precision_is_near(dtype, bound):
+    """Weights and results in it; softmax, LayerNorm and the loss in float32."""
+    cls = "DistilBertForMaskedLM"
+    given = inputs(cls) | labels(cls)
+    ours, port = port_pair(cls, "k16", getattr(torch, dtype))
+    output, exact = port(**arrays(given)), ours.float()(**given)
+    assert output.logits.dtype == dtype and output.loss.dtype == jnp.float32
+    difference = tensor(output.logits.astype(jnp.float32)) - exact.logits
+    assert 0 < difference.abs().max() < bound * exact.logits.abs().max()
+    assert abs(float(output.loss) - exact.loss) < bound
+
+
+def test_a_model_without_a_head_has_no_encoder_of_its_own():
+    config = DistilBertConfig(vocab_size=9, n_layers=1, dim=8, n_heads=2, hidden_dim=9)
+    head = FlaxDistilBertForMaskedLM(config, rngs=nnx.Rngs(0))
+    assert head.encoder is head.distilbert and head.encoder.config is head.config
+    assert head.config is not config and head.config == config
