@@ -9,8 +9,11 @@ from torch.utils import _pytree as pytree
 
 from minidistil import outputs
 
+# Those of the ports are subclasses too.
+CLASSES = [c for c in outputs.ModelOutput.__subclasses__() if c.__module__ == outputs.__name__]
 
-@pytest.mark.parametrize("cls", outputs.ModelOutput.__subclasses__())
+
+@pytest.mark.parametrize("cls", CLASSES)
 def test_fields_are_the_references(cls):
     theirs = getattr(transformers.modeling_outputs, cls.__name__)
     assert list(cls.__dataclass_fields__) == list(theirs.__dataclass_fields__)
@@ -34,7 +37,7 @@ def test_reading():
         output[2]
 
 
-@pytest.mark.parametrize("cls", outputs.ModelOutput.__subclasses__())
+@pytest.mark.parametrize("cls", CLASSES)
 def test_a_mapping_makes_it_again(cls):
     """As the one argument, as accelerate does it, or as keywords; all fields or only some."""
     names = [field.name for field in dataclasses.fields(cls)]

@@ -88,15 +88,16 @@ def test_a_fault_that_is_to_be_found_is_shown_without_a_hint(shell, folder):
     assert done.code == 1 and not any(line.startswith("Hint ") for line in done.lines)
 
 
+@pytest.mark.slow
 def test_a_loop_that_never_ends_is_stopped(shell, folder, monkeypatch):
-    monkeypatch.setattr(apart, "SECONDS", 2)
+    monkeypatch.setattr(apart, "SECONDS", 20)  # enough to come to the loop on any machine
     shell("learn", "start", "03a")
     text = find("03a").solution().replace("    return", "    while True: pass\n    return")
     (folder / "03a_softmax.py").write_text(text, encoding="utf-8")
     done = shell("learn", "check", "03a")
     line = 1 + text.splitlines().index("    while True: pass")
     assert done.code == 1 and done.lines[0] == (
-        f"03a_softmax: stopped after 2 s, in line {line}: does a loop never end?"
+        f"03a_softmax: stopped after 20 s, in line {line}: does a loop never end?"
     )
     assert done.lines[1].startswith("Should hold: ")
     assert done.lines[2].startswith("The case that ran: Case(shape=")

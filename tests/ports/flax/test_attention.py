@@ -49,7 +49,7 @@ def test_key_masks_of_every_dtype(encoder, dtype):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("shape", [(BATCH, 1), (1, 1), (BATCH, 3), (1, 3)])
+@pytest.mark.parametrize("shape", [(BATCH, 1), (1, 3)])
 def test_4d_masks_of_both_kinds(encoder, shape):
     """With rows that may attend nowhere: both ports hold the same law."""
     ours, port = encoder

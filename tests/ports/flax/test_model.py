@@ -50,9 +50,16 @@ CASES = [
 @pytest.mark.parametrize(("cls", "name"), CASES)
 @torch.no_grad()
 def test_all_outputs(cls, name):
+    """In float32, held against PyTorch in float64, rounded once.
+
+    With weights this large, PyTorch's own float32 is up to 1.2e-5 from its float64 (at width 128,
+    where JAX is 6.7e-6 from it): a bound on the difference of the two would test luck.
+    """
     ours, port = port_pair(cls, name)
     given = inputs(cls) | (labels(cls) if cls != "DistilBertModel" else {})
-    assert_outputs_close(run(port, arrays(given)), ours(**given, **ALL))
+    exact = ours.double()(**given, **ALL)
+    expected = {field: jax.tree.map(torch.Tensor.float, exact[field]) for field in exact}
+    assert_outputs_close(run(port, arrays(given)), expected)
 
 
 @torch.no_grad()
@@ -189,7 +196,7 @@ def test_a_wrong_id_in_a_compiled_function_is_nan_and_no_other_word(encoder):
 
 def test_embeddings_of_a_wider_dtype():
     config = DistilBertConfig(
-        vocab_size=9, n_layers=1, dim=8, n_heads=2, hidden_dim=9, dtype="bfloat16"
+        vocab_size=9, n_layers=1, dim=8, n_heads=2, initializer_range=0, dtype="bfloat16"
     )
     model = FlaxDistilBertModel(config, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="inputs_embeds is float32, wider than the model's bf"):
@@ -215,7 +222,7 @@ def test_half_precision_is_near(dtype, bound):
 
 
 def test_a_model_without_a_head_has_no_encoder_of_its_own():
-    config = DistilBertConfig(vocab_size=9, n_layers=1, dim=8, n_heads=2, hidden_dim=9)
+    config = DistilBertConfig(vocab_size=9, n_layers=1, dim=8, n_heads=2, initializer_range=0)
     head = FlaxDistilBertForMaskedLM(config, rngs=nnx.Rngs(0))
     assert head.encoder is head.distilbert and head.encoder.config is head.config
     assert head.config is not config and head.config == config

@@ -64,8 +64,12 @@ class FlaxDistilBertForMultipleChoice(FlaxDistilBertHead):
             inputs_embeds: (B, C, S, D).
             labels: (B,), the right choice; -100 is ignored.
             position_ids: (B, C, S), or broadcastable to (B * C, S).
-            head_mask, token_type_ids, train, return_dict: As in `FlaxDistilBertModel`.
-            output_hidden_states, output_attentions: Likewise, of the B * C sequences.
+            head_mask: (H,) or (L, H), a factor for each head's context.
+            token_type_ids: Accepted and ignored.
+            train: Whether dropout is on.
+            output_hidden_states: Return those of the B * C sequences.
+            output_attentions: Return those of the B * C sequences.
+            return_dict: False returns a tuple; where None, the config decides.
 
         Returns:
             A `HeadOutput`: `logits` (B, C), and `loss`, the mean over the labels, where given.
