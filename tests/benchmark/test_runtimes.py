@@ -16,6 +16,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", CASES)
 def test_near_transformers(package, saved):
     pytest.importorskip(package)

@@ -36,6 +36,7 @@ def test_the_seed_draws_the_weights(tmp_path):
     assert files[0] == files[1] != files[2]
 
 
+@pytest.mark.slow
 def test_the_onnx_file_takes_any_batch_and_length(saved):
     onnx = pytest.importorskip("onnx")
     saved.export_onnx()

@@ -46,6 +46,7 @@ def test_a_file_may_end_the_process(tmp_path):
     assert outcome.message == "it ended the process with code 3 before the check was done"
 
 
+@pytest.mark.slow
 def test_a_file_of_the_current_folder_is_not_taken_for_a_module_of_pythons(tmp_path, monkeypatch):
     (tmp_path / "signal.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)

@@ -73,6 +73,7 @@ def test_nothing_is_left_running_or_lying_about(grades, folder):
     assert files == {"03a_softmax.py", "notes.py"}
 
 
+@pytest.mark.slow
 def test_a_sleeper_is_stopped_by_the_clock(tmp_path, monkeypatch):
     monkeypatch.setattr(grading, "IMPORTS", 4)
     (tmp_path / "03a_softmax.py").write_text("import time\n\ntime.sleep(500)\n")
