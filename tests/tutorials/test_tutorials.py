@@ -81,8 +81,11 @@ def test_every_tutorial_that_is_named_exists():
     assert faults == set()
 
 
-# Those that train or time take half a minute each; `make docs` runs all of them as well.
-LONG = ("12_distil", "13_finetune", "14_inference", "15_frameworks")
+# Those that count, train or time take longest; `make docs` runs all of them as well.
+LONG = (
+    *("08_fused_attention", "09_attention_backward", "10_measuring"),
+    *("12_distil", "13_finetune", "14_inference", "15_frameworks"),
+)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,7 @@ def test_it_is_short_and_ends_with_exercises(script):
     assert 3 <= sum(f"\n# {number}. " in exercises for number in range(1, 10)) <= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [script for script in SCRIPTS if WEIGHTS in script.read_text(encoding="utf-8")],
