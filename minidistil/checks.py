@@ -5,6 +5,8 @@ free: on the CPU, in eager mode. On a GPU every look would wait for all the work
 `torch.compile`, `torch.export`, tracing and `torch.func` there is no one value to look at.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
@@ -58,8 +60,22 @@ def check_range(
     Raises:
         ValueError: Names the first value that does not; `advice` says what to do.
     """
-    if not values_are_visible(values):
-        return
+    if values_are_visible(values):
+        check_numbers(name, values, stop, advice, ignored)
+
+
+def check_numbers(
+    name: str,
+    values: Any,
+    stop: int | None,
+    advice: str,
+    ignored: int | None = None,
+) -> None:
+    """As `check_range`, of numbers that can be looked at, in a tensor or an array of NumPy's.
+
+    Raises:
+        ValueError: As there.
+    """
     # The negation of what is right, so that NaN is wrong.
     wrong = ~(values >= 0) if stop is None else ~((values >= 0) & (values <= stop - 1))
     if ignored is not None:

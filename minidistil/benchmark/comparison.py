@@ -134,7 +134,8 @@ def _table(
         if peer.name in workers:
             mine = times[peer.name]
             row |= milliseconds(spread(mine)) | ratio(paired(mine, times[first]))
-            row |= {"seconds": mine, "MB": _megabytes(workers[peer.name].memory())}
+            size = workers[peer.name].memory()
+            row |= {"seconds": mine, "MB": size and size / 1e6}
             if not isinstance(peer, Floor):
                 row["largest error"] = error(states[peer.name], states[first], work)
                 row["note"] = _verdict(peer, row["largest error"])
@@ -151,7 +152,3 @@ def _verdict(peer: Peer, largest: float) -> str:
     if peer.dtype == "float32" and largest > MORE_THAN_ROUNDING:
         return "wrong: this is more than rounding"
     return ""
-
-
-def _megabytes(size: float | None) -> float | None:
-    return None if size is None else size / 1e6

@@ -25,7 +25,7 @@ TENSORFLOW = "tf_model.h5"
 FLAX = "flax_model.msgpack"
 SUFFIXES = (".h5", ".msgpack")  # of both, and of their shards
 # The last part of a path, as Keras and Flax call it, and as PyTorch does.
-LAST = {
+TORCH_NAMES = {
     "kernel": "weight",
     "embeddings": "weight",
     "embedding": "weight",
@@ -96,7 +96,7 @@ def torch_name(path: str) -> str:
     """
     *parents, last = path.removesuffix(":0").split("/")
     parents = [part.rpartition("___")[2].replace("_._", ".") for part in parents]
-    return ".".join((*parents, LAST.get(last, last)))
+    return ".".join((*parents, TORCH_NAMES.get(last, last)))
 
 
 def _read_h5(path: Path) -> Iterator[tuple[str, Tensor]]:

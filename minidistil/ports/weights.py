@@ -74,10 +74,11 @@ def write_arrays(
     """
     with torch.device("meta"):
         linear = _linear_weights(cls(config))
-    tensors = {
-        name: torch.from_numpy(np.ascontiguousarray(array.T if name in linear else array))
-        for name, array in arrays.items()
-    }
+    tensors = {}
+    for name, array in arrays.items():
+        # PyTorch takes no bfloat16 of NumPy's; float32 holds it, and config.dtype brings it back.
+        exact = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        tensors[name] = torch.from_numpy(np.ascontiguousarray(exact.T if name in linear else exact))
     model, info = build_model(cls, config, tensors)
     wrong = info["missing_keys"] + info["unexpected_keys"]
     if wrong:

@@ -5,10 +5,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.reference import CLASSES, CONFIGS, POSITIONS, inputs, labels
 from tests.helpers.tolerances import assert_close
+
+ALL = {"output_hidden_states": True, "output_attentions": True}
+# Quick: every class, and every config. The rest of the product is slow to compile.
+CASES = [
+    pytest.param(
+        cls, name, marks=() if name == "k16" or cls == "DistilBertForMaskedLM" else pytest.mark.slow
+    )
+    for cls in CLASSES
+    for name in CONFIGS
+]
 
 
 def ported(port: Any, model: nn.Module, **options: Any) -> Any:
@@ -39,3 +51,18 @@ def assert_outputs_close(actual: Mapping[str, Any], expected: Mapping[str, Any])
                 assert_close(tensor(x), y, f"{field}[{i}]")
         else:
             assert_close(tensor(got), want, field)
+
+
+def assert_same_order(cls: str, ours: nn.Module, port: Any) -> None:
+    """Arguments by position, in the order of the PyTorch class; the tuple has its order, too."""
+    given = inputs(cls)
+    last = torch.randint(POSITIONS, tuple(given["input_ids"].shape))
+    extra = labels(cls).values() if cls != "DistilBertModel" else ()
+    args = [*given.values(), None, *extra, last]
+    expected = ours(*args, **ALL, return_dict=False)
+    actual = port(*(None if a is None else a.numpy() for a in args), **ALL, return_dict=False)
+    assert isinstance(actual, tuple) and len(actual) == len(expected)
+    for got, want in zip(actual, expected, strict=True):
+        several = isinstance(want, tuple)
+        assert isinstance(got, tuple) == several
+        assert_close(*((tensor(got[-1]), want[-1]) if several else (tensor(got), want)))

@@ -13,6 +13,8 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
+from minidistil.checks import check_numbers
+
 
 def as_array(value: Any) -> Array | None:
     """Whatever `jnp.asarray` takes, as an array; None as None.
@@ -41,13 +43,5 @@ def check_range(
     Raises:
         ValueError: Names the first value that does not; `advice` says what to do.
     """
-    if isinstance(values, Tracer) or not values.is_fully_addressable:
-        return
-    seen = np.asarray(values)
-    # The negation of what is right, so that NaN is wrong.
-    wrong = ~(seen >= 0) if stop is None else ~((seen >= 0) & (seen <= stop - 1))
-    if ignored is not None:
-        wrong &= seen != ignored
-    if wrong.any():
-        range_ = "0 or more" if stop is None else f"0 to {stop - 1}"
-        raise ValueError(f"{name} holds {seen[wrong][0].item()}, expected {range_}: {advice}")
+    if not isinstance(values, Tracer) and values.is_fully_addressable:
+        check_numbers(name, np.asarray(values), stop, advice, ignored)

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from flax import nnx
 
+from minidistil.checkpoints.legacy import TORCH_NAMES
 from minidistil.checkpoints.loading import PROJECTOR, warn_of
 from minidistil.config import DistilBertConfig
 from minidistil.outputs import ModelOutput
@@ -148,12 +149,8 @@ class FlaxDistilBertPreTrainedModel(nnx.Module):
             NotADirectoryError: `folder` is a file.
         """
         config = dataclasses.replace(self.config, dtype=self.dtype.name)
-        # PyTorch takes no bfloat16 from NumPy; float32 holds it, and config.dtype brings it back.
-        exact = np.float32 if self.dtype == jnp.bfloat16 else self.dtype
-        arrays = {
-            name: _turned(name, np.array(weight[...], exact))
-            for name, weight in self._weights().items()
-        }
+        weights = self._weights().items()
+        arrays = {name: _turned(name, np.array(weight[...])) for name, weight in weights}
         write_arrays(self.torch_class, config, arrays, folder)
 
     def _weights(self) -> dict[str, nnx.Variable]:
@@ -162,7 +159,7 @@ class FlaxDistilBertPreTrainedModel(nnx.Module):
         for path, node in nnx.iter_graph(self):
             if isinstance(node, nnx.Param | FixedPositions):
                 *module, kind = map(str, path)
-                weights[".".join([*module, "bias" if kind == "bias" else "weight"])] = node
+                weights[".".join([*module, TORCH_NAMES.get(kind, kind)])] = node
         return weights
 
     def returned(self, output: Output, return_dict: bool | None) -> Output | tuple:

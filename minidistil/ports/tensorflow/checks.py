@@ -9,6 +9,7 @@ and in silence a row of zeros or the last one on a GPU and under XLA.
 import keras
 import tensorflow as tf
 
+from minidistil.checks import check_numbers
 from minidistil.ports.tensorflow.backend import Tensor, ops
 
 
@@ -56,13 +57,5 @@ def check_range(
     Raises:
         ValueError: Names the first value that does not; `advice` says what to do.
     """
-    if tf.is_symbolic_tensor(values):
-        return
-    seen = ops.convert_to_numpy(values)
-    # The negation of what is right, so that NaN is wrong.
-    wrong = ~(seen >= 0) if stop is None else ~((seen >= 0) & (seen <= stop - 1))
-    if ignored is not None:
-        wrong &= seen != ignored
-    if wrong.any():
-        range_ = "0 or more" if stop is None else f"0 to {stop - 1}"
-        raise ValueError(f"{name} holds {seen[wrong][0].item()}, expected {range_}: {advice}")
+    if not tf.is_symbolic_tensor(values):
+        check_numbers(name, ops.convert_to_numpy(values), stop, advice, ignored)

@@ -12,13 +12,11 @@ from typing import Any, ClassVar
 
 import keras
 
+from minidistil.checkpoints.legacy import TORCH_NAMES
 from minidistil.checkpoints.loading import warn_of
 from minidistil.config import DistilBertConfig
 from minidistil.ports.weights import Arrays, read_arrays, write_arrays
 from minidistil.pretrained import DistilBertPreTrainedModel
-
-# What PyTorch calls the weights of a layer.
-TORCH_NAMES = {"kernel": "weight", "embeddings": "weight", "gamma": "weight", "beta": "bias"}
 
 
 class TFDistilBertPreTrainedModel(keras.Model):
@@ -156,9 +154,7 @@ def named_variables(model: TFDistilBertPreTrainedModel) -> dict[str, keras.Varia
 
 def arrays_of(model: TFDistilBertPreTrainedModel) -> Arrays:
     """The weights of a model, as `write_arrays` takes them."""
-    named = {name: variable.numpy() for name, variable in named_variables(model).items()}
-    # PyTorch takes no bfloat16 of NumPy's.
-    return {n: a.astype("float32") if a.dtype == "bfloat16" else a for n, a in named.items()}
+    return {name: variable.numpy() for name, variable in named_variables(model).items()}
 
 
 def assign_arrays(

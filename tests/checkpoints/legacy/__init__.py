@@ -1,10 +1,13 @@
 """Files that transformers 4 wrote, and what its classes computed; `make.py` made both."""
 
 import zipfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 HERE = Path(__file__).parent
@@ -48,3 +51,18 @@ def outputs(name: str) -> dict[str, Tensor]:
     }
     assert found, name
     return found
+
+
+def packed(shape: list, dtype: str, data: bytes, code: int = 1) -> Any:
+    """An array as Flax packs it."""
+    import msgpack
+
+    return msgpack.ExtType(code, msgpack.packb((shape, dtype, data)))
+
+
+def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> None:
+    """Two state dicts are equal, bit for bit."""
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert tensor.dtype == second[name].dtype, name
+        assert torch.equal(tensor, second[name]), name

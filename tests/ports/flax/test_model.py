@@ -16,8 +16,6 @@ from minidistil.ports.flax import FlaxDistilBertForMaskedLM, FlaxDistilBertModel
 from minidistil.ports.outputs import AnswerOutput, EncoderOutput, HeadOutput
 from tests.helpers.reference import (
     BATCH,
-    CLASSES,
-    CONFIGS,
     LENGTH,
     POSITIONS,
     VOCAB,
@@ -26,25 +24,22 @@ from tests.helpers.reference import (
 )
 from tests.helpers.tolerances import assert_close
 from tests.ports.flax.models import port_pair, run, same
-from tests.ports.parity import arrays, assert_outputs_close, ported, tensor
+from tests.ports.parity import (
+    ALL,
+    CASES,
+    arrays,
+    assert_outputs_close,
+    assert_same_order,
+    ported,
+    tensor,
+)
 
 CLASSIFIER = "DistilBertForSequenceClassification"
-ALL = {"output_hidden_states": True, "output_attentions": True}
 
 
 @pytest.fixture(scope="module")
 def encoder():
     return port_pair("DistilBertModel", "k32-sinusoidal")
-
-
-# Quick: every class, and every config. The rest of the product is slow to compile.
-CASES = [
-    pytest.param(
-        cls, name, marks=() if name == "k16" or cls == "DistilBertForMaskedLM" else pytest.mark.slow
-    )
-    for cls in CLASSES
-    for name in CONFIGS
-]
 
 
 @pytest.mark.parametrize(("cls", "name"), CASES)
@@ -64,21 +59,8 @@ def test_all_outputs(cls, name):
 
 @torch.no_grad()
 def test_arguments_stand_in_the_same_order():
-    """By position, in the order of the PyTorch class; and the tuple has its order, too."""
     for cls in ("DistilBertModel", CLASSIFIER, "DistilBertForQuestionAnswering"):
-        ours, port = port_pair(cls, "k16")
-        given = inputs(cls)
-        last = torch.randint(POSITIONS, tuple(given["input_ids"].shape))
-        extra = labels(cls).values() if cls != "DistilBertModel" else ()
-        args = [*given.values(), None, *extra, last]
-        expected = ours(*args, **ALL, return_dict=False)
-        actual = port(*(None if a is None else a.numpy() for a in args), **ALL, return_dict=False)
-        assert isinstance(actual, tuple) and len(actual) == len(expected)
-        for got, want in zip(actual, expected, strict=True):
-            assert type(got) is tuple if isinstance(want, tuple) else True
-            assert_close(
-                *((tensor(got[-1]), want[-1]) if type(want) is tuple else (tensor(got), want))
-            )
+        assert_same_order(cls, *port_pair(cls, "k16"))
 
 
 @torch.no_grad()

@@ -8,11 +8,10 @@ from flax import nnx
 from jax import Array
 
 from minidistil.config import DistilBertConfig
+from minidistil.heads.base import IGNORE_INDEX
 from minidistil.ports.flax.checks import check_range
 from minidistil.ports.flax.model import FlaxDistilBertModel
 from minidistil.ports.flax.pretrained import FlaxDistilBertPreTrainedModel
-
-IGNORE_INDEX = -100  # a label that teaches nothing; PyTorch's default
 
 
 class FlaxDistilBertHead(FlaxDistilBertPreTrainedModel):
