@@ -19,7 +19,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -70,7 +69,7 @@ def prepare(
         FileNotFoundError: A file does not exist.
         ValueError: A file is empty, or a line is no UTF-8 or no such JSON; a setting has no such
             value; no sequence is left; `folder` holds something else, or was started with other
-            arguments, or a file changed since.
+            arguments or from a file that says something else now, or a file changes meanwhile.
         OSError: The disk is full, or the like. Started again, the work goes on.
     """
     paths = [Path(file) for file in ([files] if isinstance(files, str | os.PathLike) else files)]
@@ -79,6 +78,7 @@ def prepare(
     encoder = Encoder(tokenizer, max_length, min_tokens, max_unknown)
     if errors not in ("strict", "replace"):
         raise ValueError(f"errors={errors!r} is neither 'strict' nor 'replace'")
+    states = [_state(path) for path in paths]
     job = {**encoder.settings, "errors": errors, "number of files": len(paths)}
     job |= {f"file {number}": _described(path) for number, path in enumerate(paths, start=1)}
     folder = Path(folder)
@@ -87,7 +87,7 @@ def prepare(
         check_job(folder, done.meta, job)
         (folder / "progress.json").unlink(missing_ok=True)  # a kill can leave it behind
         return done
-    begun = np.cumsum([0, *(path.stat().st_size for path in paths)]).tolist()
+    begun = np.cumsum([0, *(size for size, _ in states)]).tolist()
     start = {"file": 0, "offset": 0, "line": 1, "short": 0, "unknown": 0}
     total, shown = begun[-1], None if progress else True
     with (
@@ -96,7 +96,7 @@ def prepare(
     ):
         state = writer.state or start
         bar.initial = bar.n = begun[state["file"]] + state["offset"]
-        for number, (texts, place) in enumerate(_blocks(paths, state, job), start=1):
+        for number, (texts, place) in enumerate(_blocks(paths, states, state, errors), start=1):
             ids, lengths, short, unknown = encoder(texts)
             writer.append(ids, lengths)
             dropped = {"short": state["short"] + short, "unknown": state["unknown"] + unknown}
@@ -196,34 +196,37 @@ class Encoder:
         ]
 
 
-def _described(path: Path) -> str:
-    """What tells a file from a changed one.
-
-    Raises:
-        ValueError: It is empty, or no regular file.
-    """
+def _state(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change in ns; ValueError: nothing is there to read."""
     stat = path.stat()
     if not path.is_file() or not stat.st_size:
         raise ValueError(f"{path} is {'empty' if path.is_file() else 'no regular file'}")
-    return f"{path.name}, {stat.st_size} bytes, modified {stat.st_mtime_ns}"
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _described(path: Path) -> str:
+    """What tells a file from another one and not from its copy."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return f"{path.name}, {stream.tell()} bytes, SHA-256 {digest}"
 
 
 def _blocks(
-    paths: list[Path], place: Mapping[str, int], job: Mapping[str, Any]
+    paths: list[Path], states: list[tuple[int, int]], place: Mapping[str, int], errors: str
 ) -> Iterator[tuple[list[str], dict[str, int]]]:
     """Texts from a place on, in blocks, each with the place behind it."""
     offset, line = place["offset"], place["line"]
-    for index in range(place["file"], len(paths)):
-        with paths[index].open("rb") as stream:
+    for index, path in list(enumerate(paths))[place["file"] :]:
+        with path.open("rb") as stream:
             stream.seek(offset)
             while True:
                 lines = stream.readlines(BLOCK)
-                check_job(paths[index], job, {f"file {index + 1}": _described(paths[index])})
+                if _state(path) != states[index]:
+                    raise ValueError(f"{path} changed while it was read: prepare it once it rests")
                 if not lines:
                     break
                 texts = [
-                    _text(raw, paths[index], number, job["errors"])
-                    for number, raw in enumerate(lines, start=line)
+                    _text(raw, path, number, errors) for number, raw in enumerate(lines, start=line)
                 ]
                 offset, line = stream.tell(), line + len(lines)
                 yield texts, {"file": index, "offset": offset, "line": line}

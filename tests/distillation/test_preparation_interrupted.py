@@ -21,12 +21,25 @@ def test_a_finished_folder_is_returned(tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in data.folder.iterdir()} == times
 
 
+def test_a_copy_is_the_same_file(tmp_path):
+    file = text_file(tmp_path, corpus(30))
+    (tmp_path / "elsewhere").mkdir()
+    copy = tmp_path / "elsewhere" / file.name
+    copy.write_bytes(file.read_bytes())
+    os.utime(copy, ns=(0, 0))
+    data = prepare(file, TOKENIZER, tmp_path / "out")
+    before = files_of(tmp_path / "out")
+    assert rows(prepare(copy, TOKENIZER, tmp_path / "out")) == rows(data)
+    prepare(copy, TOKENIZER, tmp_path / "again")
+    assert files_of(tmp_path / "again") == files_of(tmp_path / "out") == before
+
+
 def other_tokenizer():
     return DistilBertTokenizer({token: n for n, token in enumerate(VOCAB)}, do_lower_case=False)
 
 
 @pytest.mark.parametrize("finished", [False, True])
-@pytest.mark.parametrize("change", ["settings", "tokenizer", "file", "touched", "more", "fewer"])
+@pytest.mark.parametrize("change", ["settings", "tokenizer", "file", "byte", "more", "fewer"])
 def test_other_arguments_are_refused(tmp_path, monkeypatch, finished, change):
     files = [text_file(tmp_path, corpus(30, seed), f"{seed}.txt") for seed in (1, 2)]
     if not finished:
@@ -45,10 +58,12 @@ def test_other_arguments_are_refused(tmp_path, monkeypatch, finished, change):
         tokenizer, message = other_tokenizer(), "started with tokenizer '"
     elif change == "file":
         files[0].write_bytes(b"x" + files[0].read_bytes())
-        message = r"started with file 1 '1.txt, \d+ bytes, modified \d+', which is now '1.txt, "
-    elif change == "touched":
-        os.utime(files[1], ns=(0, 0))
-        message = r"which is now '2.txt, \d+ bytes, modified 0'"
+        message = r"started with file 1 '1.txt, \d+ bytes, SHA-256 \w+', which is now '1.txt, "
+    elif change == "byte":  # of the same size and time
+        stat, text = files[1].stat(), files[1].read_bytes()
+        files[1].write_bytes(b"?" + text[1:])
+        os.utime(files[1], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        message = rf"which is now '2.txt, {len(text)} bytes, SHA-256 \w+'"
     elif change == "more":
         files, message = [*files, files[0]], "number of files 2, which is now 3"
     else:
@@ -68,7 +83,7 @@ def test_a_file_that_changes_meanwhile(tmp_path, monkeypatch):
         return encode(self, texts)
 
     monkeypatch.setattr(Encoder, "__call__", slow)
-    with pytest.raises(ValueError, match=r"text\.txt was started with file 1"):
+    with pytest.raises(ValueError, match=r"text\.txt changed while it was read"):
         prepare(file, TOKENIZER, tmp_path / "out")
 
 
