@@ -55,8 +55,8 @@ folder = Path(scratch.name)
 # your table a tenth is to choose by, two tenths to judge. Of the messages every fifth is set apart
 # as a whole: the sentences of one speech are too much alike.
 #
-# A sentence that names its year would give the answer away, so those with digits are left out. The
-# first century, eleven years long, has few sentences: real tables have rare labels, too.
+# Sentences with digits are left out: they might name their year. The first century, eleven years
+# long, has few sentences: real tables have rare labels, too.
 
 
 # %%
@@ -97,8 +97,7 @@ for name, table in zip(NAMES, tables, strict=True):
 # %% [markdown]
 # ## 2. From rows to records
 #
-# `read_examples` looks at every line before anything is trained. **Predict** what it says of a
-# table whose second text has no label.
+# Every line is looked at before training. **Predict** what is said of a text without a label.
 
 # %%
 (folder / "wrong.csv").write_text('text,label\n"Fine, thanks.",good\nAwful.,\n', encoding="utf-8")
@@ -113,9 +112,8 @@ print(learn[-1].text, "->", learn[-1].label)
 # %% [markdown]
 # ## 3. Before training
 #
-# `start_from` takes a checkpoint, here MiniLM as converted from BERT, and puts a new head on it,
-# with the labels that it finds. **Predict** the share of right answers of who always says the most
-# frequent label, and that of the untrained head.
+# `start_from` puts a new head on a checkpoint, here MiniLM as converted from BERT. **Predict** the
+# share of right answers of that head, and of who always says the most frequent label.
 
 # %%
 converted, _ = convert_bert(WEIGHTS)
@@ -150,9 +148,8 @@ print(f"always {frequent!r}: {always:.0%}, untrained: {untrained:.0%}")
 # %% [markdown]
 # ## 4. Training
 #
-# After each epoch the model is scored on `choose`, and the best is kept. `f1_macro` is the mean,
-# over labels, of a mean of precision and recall: a rare label counts as much as a frequent one.
-# **Predict** both scores after two epochs. Which is lower?
+# After each epoch the model is scored on `choose`, and the best is kept. `f1_macro` is a mean over
+# labels: a rare one counts as much as a frequent one. **Predict** which of the scores is lower.
 
 # %%
 tuning = Tuning(epochs=3 if FULL else 2, learning_rate=3e-4, batch_size=16, max_length=64)
@@ -162,9 +159,8 @@ for scores in finetune(model, tokenizer, learn, folder / "model", tuning, held_o
 # %% [markdown]
 # ## 5. The judgement, and what is confused with what
 #
-# `finetune` left the best epoch in the folder, and a pipeline reads it from there. A row of the
-# table is what is right, a column what was answered. **Predict**, for the centuries: are mistakes
-# beside the diagonal, or far from it? What becomes of the rare label?
+# `finetune` left the best epoch in the folder. A row of the table is what is right, a column what
+# was answered. **Predict**: are mistakes beside the diagonal? What becomes of the rare label?
 
 
 # %%
@@ -190,8 +186,7 @@ if not OWN:
 
 # %% [markdown]
 # The century in the middle is mistaken most. The rare label is hardly ever given: to say something
-# else pays. And two hundred texts judge coarsely: differences below twice the standard error may
-# be luck, such as that between this score and the one on `choose`.
+# else pays. And differences below twice the standard error may be luck.
 #
 # ## 6. Weights for rare labels
 #
@@ -211,9 +206,16 @@ if FULL:
     print(f"right: {share_right(balanced):.1%}")
 
 # %% [markdown]
-# Their mean over the texts is 1. They are to buy recall of the rare label with answers elsewhere,
-# and it need not be a bargain: when this was written, the run with `--full` found no more of the
-# first century with them, and fewer answers were right. Try both, and choose by `choose`.
+# Their mean over the texts is 1. They buy recall of the rare label with answers elsewhere. With
+# `--full` (2026-11-28, seed 0, one core, 3 min 39 s), recall by label, and answers that are right:
+#
+# ```text
+#             1700s   1800s   1900s   2000s   right
+# without        0%     95%     48%     87%   69.0%
+# balanced      15%     75%     53%     75%   62.5%
+# ```
+#
+# Three of 20 gained, sixteen of 180 lost. Try both with your labels, and choose by `choose`.
 #
 # ## 7. From a shell
 #
@@ -224,7 +226,6 @@ if FULL:
 # minidistil finetune --model start --train learn.csv --eval choose.csv --output model \
 #     --epochs 2 --learning-rate 3e-4 --batch-size 16 --max-length 64
 # minidistil evaluate judge.csv --model model
-# minidistil classify --model model "We shall put a man on the moon."
 # ```
 #
 # **Predict**: does `evaluate` find the share of right answers of section 5?
@@ -244,7 +245,6 @@ assert abs(scores["accuracy"] - trained) < 1e-6
 # 13b: weights for rare classes; 13c: entities found; 13d: when to stop. Without a check:
 #
 # 1. Precision, recall, F1 of each label by hand, from `count`. Their mean is `f1_macro`: assert it.
-# 2. Let sentences with digits in. How much is a year worth?
-# 3. Shuffle all rows, then cut three tables. Does the score rise? Is the model better?
-# 4. Half of MiniLM: `make_student(converted, (0, 3, 5))`, saved as `start`. **Predict** its score.
-# 5. A table of your own. What is the most frequent confusion? Would a person have known?
+# 2. Shuffle all rows, then cut three tables. Does the score rise? Is the model better?
+# 3. Half of MiniLM: `make_student(converted, (0, 3, 5))`, saved as `start`. **Predict** its score.
+# 4. A table of your own. What is the most frequent confusion? Would a person have known?

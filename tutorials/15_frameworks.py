@@ -70,7 +70,7 @@ for name, logits in answers.items():
     assert off < 1e-5 * max(1, np.abs(want).max())
 
 # %% [markdown]
-# Not 0: each library adds up the 256 terms of a sum in another order, and sums of floats depend on
+# Not 0: each library adds up the 384 terms of a sum in another order, and sums of floats depend on
 # it ([The model against its reference](05_reference.md)).
 #
 # ## 2. Where the matrix lies

@@ -17,6 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _COLUMNS = re.compile(r"^<!-- columns\n(.*?)\n-->$", re.MULTILINE | re.DOTALL)
+_ASKED = re.compile(r"<!--\s*columns")
+_DEFINITIONS = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _LINE = re.compile(r"(?P<title>[^:]+): (?P<path>[^:]+)::(?P<name>[\w.]+)")
 
 
@@ -28,9 +30,13 @@ def with_columns(markdown: str, root: Path = ROOT) -> str:
     """The Markdown of a page, each comment that asks for columns replaced by them.
 
     Raises:
-        ColumnsError: A line that is not understood, no such file, or no such name in it.
+        ColumnsError: A comment or a line of it that is not understood, no such file, or no such
+            name in it.
     """
-    return _COLUMNS.sub(lambda match: _columns(match[1].splitlines(), root), markdown)
+    page = _COLUMNS.sub(lambda match: _columns(match[1].splitlines(), root), markdown)
+    if asked := _ASKED.search(page):  # it would be a comment to the browser, too
+        raise ColumnsError(f"not as in side_by_side.py: {page[asked.start() :][:80]!r}")
+    return page
 
 
 def _columns(lines: list[str], root: Path) -> str:
@@ -49,21 +55,23 @@ def source(path: Path, name: str) -> str:
     """The source of a class, function or `Class.method`, without docstrings.
 
     Raises:
-        ColumnsError: No such file, or no such name in it.
+        ColumnsError: No such file, or no class or function of that name in it.
     """
     if not path.is_file():
         raise ColumnsError(f"there is no file {path}")
     text = path.read_text(encoding="utf-8")
     node: ast.AST = ast.parse(text)
     for part in name.split("."):
-        inner = [n for n in ast.iter_child_nodes(node) if getattr(n, "name", None) == part]
+        inner = [
+            n for n in ast.iter_child_nodes(node) if isinstance(n, _DEFINITIONS) and n.name == part
+        ]
         if not inner:
             raise ColumnsError(f"{path.name} has no {name}")
         node = inner[0]
-    assert isinstance(node, ast.ClassDef | ast.FunctionDef)
-    lines = dict(enumerate(text.splitlines(), start=1))
+    assert isinstance(node, _DEFINITIONS)
+    lines = dict(enumerate(text.split("\n"), start=1))
     for inner in ast.walk(node):
-        if isinstance(inner, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(inner):
+        if isinstance(inner, _DEFINITIONS) and ast.get_docstring(inner):
             docstring = inner.body[0]
             assert docstring.end_lineno
             for number in range(docstring.lineno, docstring.end_lineno + 1):

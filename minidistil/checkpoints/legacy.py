@@ -41,11 +41,15 @@ CHUNKED = "__msgpack_chunked_array__"  # the mark of an array in pieces; Flax cu
 ARRAY, SCALAR = 1, 3  # Flax's extension types; 2 is a complex number, which no weight is
 # MessagePack makes room for a whole list before it reads it. Lists here are shapes.
 LONGEST_LIST = 64
+# A weight of the deepest head has seven levels. Paths of many levels and long names would take the
+# square of the file's size.
+DEEPEST, LONGEST_PATH = 16, 512
 # What h5py and msgpack raise for a damaged file.
 DAMAGE = (
     ArithmeticError,
     AttributeError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     TypeError,
@@ -99,6 +103,13 @@ def torch_name(path: str) -> str:
     return ".".join((*parents, TORCH_NAMES.get(last, last)))
 
 
+def _checked(path: str) -> str:
+    """The path, if it is as short as those of weights."""
+    if path.count("/") >= DEEPEST or len(path) > LONGEST_PATH:
+        raise ValueError(f"{path[:60]!r}... is no path of a weight: {len(path)} characters")
+    return path
+
+
 def _read_h5(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Tensors of an HDF5 file, each with its path.
 
@@ -108,7 +119,7 @@ def _read_h5(path: Path) -> Iterator[tuple[str, Tensor]]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        layers = set()
+        layers, left = set(), path.stat().st_size  # tensors may claim the same bytes
         seen: dict[Any, str] = {}
         rest: list[tuple[Any, Any]] = [(file, name) for name in file]
         while rest:
@@ -117,7 +128,7 @@ def _read_h5(path: Path) -> Iterator[tuple[str, Tensor]]:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise ValueError(f"{name!r} in {group.name} is a link to a path")
             item = group[name]
-            path_in_file: str = item.name
+            path_in_file = _checked(item.name)
             if item in seen:  # under another name; a group may even hold itself
                 raise ValueError(f"{path_in_file} and {seen[item]} are one object")
             seen[item] = path_in_file
@@ -128,6 +139,11 @@ def _read_h5(path: Path) -> Iterator[tuple[str, Tensor]]:
             elif isinstance(item, h5py.Dataset):
                 parts = path_in_file.split("/")[1:]
                 parts = parts[2:] if parts[0] in layers else parts
+                if not parts:
+                    raise ValueError(f"{path_in_file} has no name of a weight")
+                left -= item.id.get_storage_size()
+                if left < 0:
+                    raise ValueError(f"up to {path_in_file} there are more bytes than in the file")
                 yield "/".join(parts), _h5_tensor(item)
             else:
                 raise ValueError(f"{path_in_file} is neither a group nor a tensor")
@@ -181,7 +197,7 @@ def _leaves(tree: dict[str, Any], path: str) -> Iterator[tuple[str, Tensor]]:
     for name in list(tree):
         # Taken out, so that no tensor waits here in its old layout when its new one is made.
         item = tree.pop(name)
-        here = f"{path}/{name}" if path else name
+        here = _checked(f"{path}/{name}" if path else name)
         if isinstance(item, dict) and CHUNKED in item:
             item = _joined(item["shape"], item["chunks"])
         if isinstance(item, dict):

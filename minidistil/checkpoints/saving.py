@@ -36,6 +36,7 @@ def save_model(
         ValueError: A field of the config was set to nonsense; the weights are on "meta", where they
             have shapes but no numbers; or the model comes from `for_inference`.
         NotADirectoryError: `folder` is a file.
+        OSError: The disk is full, or the like; what was there before is there still.
     """
     if not isinstance(model.encoder, DistilBertModel):
         raise ValueError("a model from for_inference is for answering: save its original")
@@ -57,5 +58,8 @@ def save_model(
                 # safetensors refuses two names for one memory.
                 weights[name] = weights[name].clone()
     with staged(folder) as scratch:
-        safetensors.torch.save_file(weights, scratch / SAFETENSORS, metadata={"format": "pt"})
+        try:
+            safetensors.torch.save_file(weights, scratch / SAFETENSORS, metadata={"format": "pt"})
+        except safetensors.SafetensorError as error:  # such as a full disk
+            raise OSError(f"{folder} can't be written: {error}") from error
         write_json(scratch / "config.json", config.to_dict())

@@ -55,7 +55,7 @@ def read_weights(name_or_path: str | os.PathLike[str], **where: Any) -> dict[str
     Raises:
         FileNotFoundError: No weights there, or a shard is missing.
         MissingPackageError: As `read_legacy`.
-        ValueError: A file that is truncated, damaged, or no weights at all.
+        ValueError: A file that is truncated, damaged, or no weights at all; two shards differ.
     """
     files, promised = weight_files(name_or_path, **where)
     if not files:
@@ -70,7 +70,12 @@ def read_weights(name_or_path: str | os.PathLike[str], **where: Any) -> dict[str
             raise FileNotFoundError(
                 f"the index of {str(name_or_path)!r} names {filename}, which is not there"
             )
-        weights |= _read(path)
+        for name, tensor in _read(path).items():
+            if not name.isprintable():  # a terminal would obey it
+                raise ValueError(f"{path} calls a tensor {name!r}: not the name of a weight")
+            if name in weights and not torch.equal(weights[name], tensor):
+                raise ValueError(f"{path}: {name} is there twice, with different numbers")
+            weights[name] = tensor
     missing = sorted(promised - weights.keys())
     if missing:
         raise ValueError(

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from minidistil.cli.classes import TASK, class_of, load_whole
+
 LABELLED = {"DistilBertForSequenceClassification", "DistilBertForTokenClassification"}
 # Fields of a config that `info` shows by themselves, or that say nothing about this checkpoint.
 SAID_ELSEWHERE = ("architectures", "dtype", "id2label", "label2id", "model_type")
@@ -136,7 +138,8 @@ Example:
 @click.argument("target", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Write into TARGET even if it is not empty.")
 @click.option("--int8", is_flag=True, help="Store weights in 8 bits.")
-def convert(source: str, target: Path, force: bool, int8: bool) -> None:
+@TASK
+def convert(source: str, target: Path, force: bool, int8: bool, task: str | None) -> None:
     """Write the checkpoint SOURCE, a folder or hub id, as a DistilBERT in safetensors to TARGET.
 
     SOURCE is a BERT or a DistilBERT, in safetensors or in an older format: pytorch_model.bin, or
@@ -163,7 +166,7 @@ def convert(source: str, target: Path, force: bool, int8: bool) -> None:
     if target.is_dir() and os.path.isdir(source) and target.samefile(source):
         raise click.UsageError(f"{target} is SOURCE itself: choose another folder")
     earlier = _checkpoint_files(target)
-    model, dropped, was_bert = _loaded(source)
+    model, dropped, was_bert = _loaded(source, task)
     parameters = model.num_parameters()
     model = quantize(model) if int8 else model
     tokenizer = DistilBertTokenizer.from_pretrained(source)
@@ -190,23 +193,26 @@ def convert(source: str, target: Path, force: bool, int8: bool) -> None:
         click.echo(f"removed of the earlier checkpoint: {', '.join(sorted(stale))}")
 
 
-def _loaded(source: str) -> tuple[Any, list[str], bool]:
+def _loaded(source: str, task: str | None) -> tuple[Any, list[str], bool]:
     """The model that SOURCE becomes, the tensors without a place in it, and if it was a BERT."""
-    import minidistil
+    from minidistil import DistilBertModel
     from minidistil.checkpoints.conversion import convert_bert
     from minidistil.checkpoints.files import read_json
     from minidistil.checkpoints.hub import resolve_file
 
     path = resolve_file(source, "config.json")
-    fields = {} if path is None else read_json(path)
-    if path is None or fields.get("model_type") == "bert":
+    if path is None or read_json(path).get("model_type") == "bert":
+        if task is not None:
+            raise click.UsageError("--task is of a DistilBERT; a BERT keeps what heads it can")
         return *convert_bert(source), True
-    names = [name for name in fields.get("architectures") or () if name in minidistil.__all__]
-    cls = getattr(minidistil, names[0] if names else "DistilBertModel")
-    model, info = cls.from_pretrained(source, output_loading_info=True)
-    if info["missing_keys"]:
-        raise ValueError(f"{source!r} lacks {', '.join(info['missing_keys'])}")
-    return model, info["unexpected_keys"], False
+    cls = class_of(source, task)
+    model, dropped = load_whole(cls or DistilBertModel, source)
+    if cls is None and dropped:
+        raise click.UsageError(
+            f"--task is needed: the config of {source} names no class known here, and there is "
+            f"more than an encoder: {', '.join(dropped)}"
+        )
+    return model, dropped, False
 
 
 def _checkpoint_files(folder: Path) -> set[str]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from minidistil.cli.classes import class_of
+
 
 @click.command(
     "explain",
@@ -27,15 +29,12 @@ def explain(text: str, model: str | None, output: Path) -> None:
     Also the answer, labels or words for [MASK], with each head switched off. The page needs no
     network: open it in a browser.
     """
-    from minidistil import heads
     from minidistil.assets import STUDENT
-    from minidistil.config import DistilBertConfig
     from minidistil.model import DistilBertModel
     from minidistil.tokenization import DistilBertTokenizer
     from minidistil.visual.explorer import explorer_page
 
     name = STUDENT if model is None else model
-    (architecture, *_) = DistilBertConfig.from_pretrained(name).architectures or ["DistilBertModel"]
-    loaded = getattr(heads, architecture, DistilBertModel).from_pretrained(name)
+    loaded = (class_of(str(name)) or DistilBertModel).from_pretrained(name)
     explorer_page(loaded, DistilBertTokenizer.from_pretrained(name), text, output)
     click.echo(f"{output}: open it in a browser")

@@ -1,18 +1,10 @@
 """The verb `export`: a checkpoint as one file for ONNX Runtime or PyTorch."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-CLASSES = {
-    "fill-mask": "DistilBertForMaskedLM",
-    "text-classification": "DistilBertForSequenceClassification",
-    "token-classification": "DistilBertForTokenClassification",
-    "question-answering": "DistilBertForQuestionAnswering",
-    "multiple-choice": "DistilBertForMultipleChoice",
-    "feature-extraction": "DistilBertModel",
-}
+from minidistil.cli.classes import TASK, class_of, load_whole
 
 
 @click.command(
@@ -37,9 +29,7 @@ Example:
     metavar="FILE",
     help="Such as model.onnx or model.pt2; it is replaced.",
 )
-@click.option(
-    "--task", type=click.Choice([*CLASSES]), help="Which head.  [default: what the config says]"
-)
+@TASK
 def export(model: str, format_: str, output: Path, task: str | None) -> None:
     """Write the checkpoint MODEL, head and all, into one file that runs without this library.
 
@@ -48,26 +38,11 @@ def export(model: str, format_: str, output: Path, task: str | None) -> None:
     """
     from minidistil.export import export as write
 
-    loaded = _loaded(model, task)
+    cls = class_of(model, task)
+    if cls is None:
+        raise click.UsageError(f"--task is needed: the config of {model} names no class known here")
+    loaded, _ = load_whole(cls, model, dtype="float32")
     error = write(loaded, output, format_)
     megabytes = output.stat().st_size / 1e6
     name = type(loaded).__name__
     click.echo(f"{output}: {name}, {megabytes:.1f} MB, within {error:.1e} of the model")
-
-
-def _loaded(model: str, task: str | None) -> Any:
-    """The checkpoint in the class of the task, or in its own, with no weight drawn at random."""
-    import minidistil
-    from minidistil.config import DistilBertConfig
-
-    said = DistilBertConfig.from_pretrained(model).architectures or []
-    names = [CLASSES[task]] if task else [name for name in said if name in CLASSES.values()]
-    if not names:
-        raise click.UsageError(f"--task is needed: the config of {model} names no class known here")
-    loaded, info = getattr(minidistil, names[0]).from_pretrained(
-        model, dtype="float32", ignore_mismatched_sizes=True, output_loading_info=True
-    )
-    untrained = info["missing_keys"] + info["mismatched_keys"]
-    if untrained:
-        raise ValueError(f"{model!r} has no trained {', '.join(untrained)}: choose another --task")
-    return loaded

@@ -59,7 +59,7 @@ def reproduce() -> None:
     default=1,
     type=click.IntRange(min=1),
     show_default=True,
-    help="Learn from every so-maniest text only.",
+    help="Learn from every so-maniest text only, and judge by as few of the pairs.",
 )
 def student(output: Path, data: Path | None, seeds: list[int], controls: bool, every: int) -> None:
     """Train the student that is the default of classify, embed and search."""
@@ -69,7 +69,7 @@ def student(output: Path, data: Path | None, seeds: list[int], controls: bool, e
 
     texts = read_all(data, output / "fetched")
     run = StudentRun(texts, output, StudentRecipe(every=every))
-    judge = Judge(run.teacher, run.tokenizer, texts)
+    judge = Judge(run.teacher, run.tokenizer, texts, every=every)
 
     def judged(train: Callable[[], Classifier]) -> Scores:
         model = train()

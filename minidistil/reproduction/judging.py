@@ -34,6 +34,7 @@ class Judge:
         tokenizer: The teacher's, and that of all who are judged.
         texts: What to judge by.
         part: "judge", or "choose" for those who choose between settings.
+        every: Of the pairs, which stand in no order, only the first 1/every of each kind.
 
     Raises:
         ValueError: A package that scores need is not installed.
@@ -45,9 +46,12 @@ class Judge:
         tokenizer: DistilBertTokenizer,
         texts: Texts,
         part: str = "judge",
+        every: int = 1,
     ) -> None:
-        self.teacher, self.tokenizer = teacher, tokenizer
-        self.pairs, self.labelled = texts.pairs[part], texts.labelled[part]
+        self.teacher, self.tokenizer, self.labelled = teacher, tokenizer, texts.labelled[part]
+        self.pairs = {
+            kind: pairs[: -(-len(pairs) // every)] for kind, pairs in texts.pairs[part].items()
+        }
         for records in self.labelled.values():
             check_scorer(records)
 

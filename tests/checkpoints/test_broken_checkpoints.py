@@ -65,6 +65,15 @@ def broken(kind, folder):
         file.unlink()
         index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
         write_json(folder / "model.safetensors.index.json", index)
+    elif kind == "two shards, one name":
+        weights = safetensors.torch.load_file(file)
+        file.unlink()
+        for number in (1, 2):
+            weights["embeddings.LayerNorm.bias"] += 1
+            safetensors.torch.save_file(weights, folder / f"model-{number}.safetensors")
+        index = {"weight_map": {"embeddings.LayerNorm.bias": "model-1.safetensors"}}
+        index["weight_map"]["embeddings.LayerNorm.weight"] = "model-2.safetensors"
+        write_json(folder / "model.safetensors.index.json", index)
     elif kind == "shard outside the folder":
         file.rename(folder.parent / "outside.safetensors")
         index = {"weight_map": {"a": "../outside.safetensors"}}
@@ -117,6 +126,7 @@ def broken(kind, folder):
         ("fp8 weights", ValueError, r"is of torch.float8_e4m3fn in the checkpoint: quantized"),
         ("a config of quantized weights", ValueError, "quantization_config={'quant_method': "),
         ("missing shard", FileNotFoundError, "names model-00001-of-00001.safetensors"),
+        ("two shards, one name", ValueError, "embeddings.LayerNorm.bias is there twice, with diff"),
         ("shard outside the folder", ValueError, "'../outside.safetensors' is not a plain"),
         ("index without a map", ValueError, "weight_map"),
         ("pickle with code", ValueError, "could run code: refused"),

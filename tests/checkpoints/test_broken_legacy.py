@@ -55,7 +55,29 @@ def broken_h5(kind, path):
             file["x"] = np.ones(2, ">f4")
         elif kind == "one name, two tensors":
             file["a/gamma:0"], file["a/weight:0"] = np.ones(2), np.zeros(2)
-    if kind == "beyond the end":
+        elif kind == "many tensors, one block":
+            file["base"] = np.ones(5000)
+            base = file["base"].id.get_offset()
+            for number in range(9):
+                file[f"x{number}"] = np.ones(3)
+            places = [file[f"x{number}"].id.get_offset() for number in range(9)]
+        elif kind == "long names in long names":
+            group = file
+            for _ in range(200):  # each path holds those above it: the square of the bytes
+                group = group.create_group("a" * 1000)
+        elif kind == "a tensor for a layer":
+            file["layer/x"] = np.ones(2)
+            file["layer"].attrs["weight_names"] = ["x"]
+        elif kind == "an order to the terminal":
+            file["x\x1b[2J"] = np.ones(2)
+    if kind == "many tensors, one block":
+        content = path.read_bytes()
+        changes = {(place, 24): (base, 40000) for place in places}  # where, how many bytes
+        for old, new in (changes | {(3, 3): (5000, 5000)}).items():  # and of which shape
+            assert struct.pack("<QQ", *old) in content
+            content = content.replace(struct.pack("<QQ", *old), struct.pack("<QQ", *new))
+        path.write_bytes(content)
+    elif kind == "beyond the end":
         content = path.read_bytes()
         for old, new in ((1237, 2**40), (1237 * 4, 2**42)):  # of the shape, and of the bytes
             assert struct.pack("<Q", old) in content
@@ -88,6 +110,9 @@ def broken_h5(kind, path):
         ("nothing in a dataset", "not iterable"),
         ("big end first", "byte order"),
         ("one name, two tensors", "a.weight is there twice, with different numbers"),
+        ("many tensors, one block", "there are more bytes than in the file"),
+        ("long names in long names", "'/a+'... is no path of a weight: 1001 characters"),
+        ("a tensor for a layer", "/layer/x has no name of a weight"),
         ("truncated", "truncated file"),
         ("a web page", "signature not found"),
         ("nothing", "signature not found"),
@@ -99,6 +124,25 @@ def test_broken_h5(kind, message, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         read_weights(tmp_path)
     assert str(error.value).startswith(f"{path} is damaged, or not as transformers wrote it: ")
+
+
+def test_a_name_can_give_no_order_to_the_terminal(tmp_path):
+    broken_h5("an order to the terminal", tmp_path / "tf_model.h5")
+    with pytest.raises(ValueError, match=r"calls a tensor 'x\\x1b\[2J': not the name of a weight"):
+        read_weights(tmp_path)
+
+
+def test_a_file_that_is_larger_than_memory(tmp_path):
+    with h5py.File(tmp_path / "tf_model.h5", "w") as file:
+        file["x"] = np.ones(1237, np.float32)
+    content = (tmp_path / "tf_model.h5").read_bytes()
+    for old, new in ((1237, 2**41), (1237 * 4, 2**43)):  # of the shape, and of the bytes
+        content = content.replace(struct.pack("<Q", old), struct.pack("<Q", new))
+    with (tmp_path / "tf_model.h5").open("wb") as file:
+        file.write(content)
+        file.truncate(2**43 + 2**20)  # with a hole: no byte on the disk
+    with pytest.raises(ValueError, match="is damaged, or not as transformers wrote it"):
+        read_weights(tmp_path)
 
 
 def test_shapes_of_h5(tmp_path):
@@ -179,8 +223,9 @@ BROKEN_MSGPACK = {
     # A list of 2 ** 31 items that are not there, in five bytes.
     "a huge list": (b"\x81\xa1a\xdd\x80\x00\x00\x00" + bytes(100), r"exceeds max_array_len\(64\)"),
     "a huge dictionary": (b"\xdf\xff\xff\xff\xff" + bytes(100), "exceeds max_map_len"),
-    "too deep for us": (nested(1000), "recursion"),
+    "too deep for us": (nested(1000), "is no path of a weight"),
     "too deep for msgpack": (nested(5000), "wrote it: "),
+    "too long": (msgpack.packb({"a" * 300: {"b" * 300: 1}}), "is no path of a weight: 601 char"),
     "chunks without one": (
         msgpack.packb({"a": {"__msgpack_chunked_array__": True, "shape": {}, "chunks": {"1": 2}}}),
         "wrote it: '0'",

@@ -1,6 +1,8 @@
 """Saving: exact, atomic, readable by both libraries, and a law about round trips."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import safetensors
@@ -151,3 +153,19 @@ def test_no_folder_is_not_the_current_one(tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
     model.save_pretrained(".")
     assert (tmp_path / "config.json").is_file()
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    """The system's limit on the size of a file stands for a full disk: both fail in a write."""
+    pytest.importorskip("resource", reason="limits the size of a file")
+    tiny().save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    code = (
+        "import resource, sys, minidistil; "
+        "model = minidistil.DistilBertModel.from_pretrained(sys.argv[1]); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (99, 99)); model.save_pretrained(sys.argv[1])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith(f"OSError: {tmp_path} can't be written: ")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

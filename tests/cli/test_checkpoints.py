@@ -246,7 +246,7 @@ def test_int8_of_what_is_not_whole(shell, models, tmp_path):
     config["architectures"] = ["DistilBertForQuestionAnswering"]
     (tmp_path / "model/config.json").write_text(json.dumps(config))
     run = shell("convert", tmp_path / "model", tmp_path / "int8", "--int8")
-    assert run.code == 1 and "lacks qa_outputs.bias, qa_outputs.weight" in run.err
+    assert run.code == 1 and "has no trained qa_outputs.bias, qa_outputs.weight" in run.err
     assert not (tmp_path / "int8").exists()
     config["model_type"] = "roberta"
     (tmp_path / "model/config.json").write_text(json.dumps(config))
@@ -322,6 +322,12 @@ def test_info_of_what_tensorflow_or_flax_wrote(name, shell, tmp_path):
     assert len([file for file in facts["files"] if "_model" in file]) == (
         3 if dtype == "shards" else 1
     )
+
+
+def test_the_task_of_a_bert_is_no_choice(shell, tmp_path):
+    source = legacy("tf-BertModel", tmp_path)
+    run = shell("convert", source, tmp_path / "new", "--task", "fill-mask")
+    assert run.code == 2 and "--task is of a DistilBERT" in run.err
 
 
 def test_convert_to_int8_from_tensorflow(shell, tmp_path):

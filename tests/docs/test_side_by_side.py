@@ -31,6 +31,24 @@ def g():
 '''
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!-- columns \nOne: a.py::g\n-->",
+        " <!-- columns\nOne: a.py::g\n-->",
+        "<!--columns\nOne: a.py::g\n-->",
+    ],
+)
+def test_a_comment_that_is_not_understood_stops_the_build(page, tmp_path):
+    with pytest.raises(side_by_side.ColumnsError, match="not as in side_by_side.py"):
+        side_by_side.with_columns(page, tmp_path)
+
+
+def test_lines_end_where_python_ends_them(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\x0c\n\nasync def f():\n    return x\n", encoding="utf-8")
+    assert side_by_side.source(tmp_path / "a.py", "f") == "async def f():\n    return x"
+
+
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "a.py").write_text(SOURCE, encoding="utf-8")

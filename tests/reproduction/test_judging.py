@@ -79,3 +79,11 @@ def test_accuracy_is_the_share_of_right_labels():
             logits = one(torch.tensor([TOKENIZER(record.text)["input_ids"]])).logits
         right += one.config.id2label[int(logits.argmax())] == record.label
     assert found == {"reviews": pytest.approx(right / 30)} and 0 < right < 30
+
+
+def test_few_pairs_are_the_first_of_each_kind():
+    made = texts()
+    judge = Judge(model(0), TOKENIZER, made, "choose", every=4)
+    first = {kind: pairs[:5] for kind, pairs in made.pairs["choose"].items()}  # of 19
+    assert judge.pairs == first
+    assert Judge(model(0), TOKENIZER, made, "choose", every=100).pairs["book"] == first["book"][:1]
