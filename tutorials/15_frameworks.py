@@ -213,9 +213,9 @@ table = jnp.arange(3.0)
 print("two ways to read row 7 of 3:", table[jnp.array(7)], jnp.take(table, 7))
 
 # %% [markdown]
-# A compiled JAX function can't raise: it runs where there is no Python to ask. `take`, which looks
-# up embeddings, fills what does not exist with NaN; square brackets take the last row, an answer as
-# if nothing had happened. So check ids before they go in.
+# A compiled JAX function can't raise: it runs where there is no Python to ask. `take` fills what is
+# past the end with NaN, as our models do on both sides of the table; square brackets take the last
+# row, an answer as if nothing had happened. So check ids before they go in.
 #
 # ## Exercises
 #

@@ -58,7 +58,7 @@ class DistilBertForSequenceClassification(DistilBertHead):
             labels: By `config.problem_type`; where that is None, one label means regression,
                 integers mean a single label, anything else several. Nothing is written back.
                 - "regression": (B,) or (B, num_labels) numbers; the loss is the mean square error.
-                  None is ignored, be it -100 or NaN.
+                  No label is ignored, be it -100 or NaN.
                 - "single_label_classification": (B,) labels, -100 is ignored; cross-entropy.
                 - "multi_label_classification": (B, num_labels) from 0 to 1, -100 is ignored; binary
                   cross-entropy.

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from minidistil.config import DistilBertConfig
 from minidistil.embeddings import sinusoidal_table
 from minidistil.ports.flax.checks import check_range
-from minidistil.ports.flax.layers import layer_norm, table
+from minidistil.ports.flax.layers import layer_norm, look_up, table
 
 
 class FixedPositions(nnx.Variable):
@@ -54,8 +54,8 @@ class Embeddings(nnx.Module):
             train: Whether dropout is on.
 
         Raises:
-            ValueError: A token id or position that the tables do not have, or embeddings of a wider
-                dtype than the model's.
+            ValueError: A token id or position that the tables do not have (NaN where its value is
+                not known, under `jax.jit`), or embeddings of a wider dtype than the model's.
         """
         check_range(
             "position_ids",
@@ -63,7 +63,7 @@ class Embeddings(nnx.Module):
             self.position_embeddings.num_embeddings,
             "truncate the input or load a checkpoint with more positions",
         )
-        places = self.position_embeddings(position_ids)
+        places = look_up(self.position_embeddings, position_ids)
         if inputs_embeds is None:
             assert input_ids is not None
             words = self._look_up(input_ids)
@@ -81,7 +81,7 @@ class Embeddings(nnx.Module):
             self.word_embeddings.num_embeddings,
             "the tokenizer does not belong to this model, or the model needs more tokens",
         )
-        words = self.word_embeddings(input_ids)
+        words = look_up(self.word_embeddings, input_ids)
         if self.padding_id is None:
             return words
         # PyTorch's padding_idx: looking up the padding token teaches it nothing.

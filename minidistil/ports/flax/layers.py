@@ -41,6 +41,14 @@ def table(config: DistilBertConfig, rows: int, rngs: nnx.Rngs) -> nnx.Embed:
     return nnx.Embed(rows, config.dim, embedding_init=_init(config), param_dtype=dtype, rngs=rngs)
 
 
+def look_up(rows: nnx.Embed, ids: jax.Array) -> jax.Array:
+    """Rows of a table; NaN for an id that it does not have, be it negative or past the end.
+
+    `rows(ids)` of flax would count a negative one from the end.
+    """
+    return rows.embedding[...].at[ids].get(mode="fill", wrap_negative_indices=False)
+
+
 def layer_norm(config: DistilBertConfig, rngs: nnx.Rngs) -> nnx.LayerNorm:
     """A LayerNorm over D, scale 1 and bias 0; its statistics are in float32 or wider."""
     return nnx.LayerNorm(

@@ -44,7 +44,7 @@ class FlaxDistilBertModel(FlaxDistilBertPreTrainedModel):
     torch_class = DistilBertModel
 
     def __init__(self, config: DistilBertConfig, *, rngs: nnx.Rngs) -> None:
-        super().__init__(config)
+        super().__init__(config, rngs)
         self.embeddings = Embeddings(config, rngs=rngs)
         self.transformer = Transformer(config, rngs=rngs)
 
@@ -73,7 +73,8 @@ class FlaxDistilBertModel(FlaxDistilBertPreTrainedModel):
             input_ids: Token ids, int32 or int64, (B, S).
             attention_mask: (B, S), nonzero = real token; or broadcastable to (B, H, S, S),
                 boolean (True = attend) or float (added to the scores). None: attend everywhere.
-            inputs_embeds: (B, S, D), in place of `input_ids`.
+            inputs_embeds: (B, S, D), in place of `input_ids`. float64 of NumPy or PyTorch counts as
+                float32, as everywhere in JAX, unless jax_enable_x64 is on.
             position_ids: int32 or int64, (B, S) or (1, S); where None, 0, 1, 2, ...
             head_mask: (H,) or (L, H), a factor for each head's context.
             token_type_ids: Accepted and ignored: DistilBERT has no segments.
@@ -86,17 +87,20 @@ class FlaxDistilBertModel(FlaxDistilBertPreTrainedModel):
             An `EncoderOutput`: `last_hidden_state`, (B, S, D), and what else was asked for.
 
         Raises:
-            ValueError: Shapes that do not fit one another; ids or positions of another dtype; a
-                length that the table does not have; outside of `jax.jit`, also ids or positions.
+            TypeError: All inputs in one dict, or a text, in place of an array.
+            ValueError: Shapes that do not fit one another; ids or positions of another dtype;
+                embeddings of a wider one; a length that the table does not have; also ids or
+                positions, for which a compiled function returns NaN.
         """
         config = self.config
-        input_ids, inputs_embeds = as_array(input_ids), as_array(inputs_embeds)
-        shape = input_shape(input_ids, inputs_embeds, config.dim)
-        positions = _positions(as_array(position_ids), shape, config.max_position_embeddings)
+        ids, embeds = as_array("input_ids", input_ids), as_array("inputs_embeds", inputs_embeds)
+        shape = input_shape(ids, embeds, config.dim)
+        position_ids = as_array("position_ids", position_ids)
+        positions = _positions(position_ids, shape, config.max_position_embeddings)
         hidden, states, attentions = self.transformer(
-            self.embeddings(input_ids, inputs_embeds, positions, train),
-            attention_mask_for(as_array(attention_mask), *shape, config.n_heads),
-            head_masks_for(as_array(head_mask), config.n_layers, config.n_heads),
+            self.embeddings(ids, embeds, positions, train),
+            attention_mask_for(as_array("attention_mask", attention_mask), *shape, config.n_heads),
+            head_masks_for(as_array("head_mask", head_mask), config.n_layers, config.n_heads),
             train,
             _chosen(output_hidden_states, config.output_hidden_states),
             _chosen(output_attentions, config.output_attentions),

@@ -24,6 +24,7 @@ from minidistil.checkpoints.legacy import TORCH_NAMES
 from minidistil.checkpoints.loading import PROJECTOR, warn_of
 from minidistil.config import DistilBertConfig
 from minidistil.outputs import ModelOutput
+from minidistil.ports.flax.checks import check_rngs
 from minidistil.ports.flax.embeddings import FixedPositions
 from minidistil.ports.outputs import OUTPUTS
 from minidistil.ports.weights import read_arrays, write_arrays
@@ -58,8 +59,9 @@ class FlaxDistilBertPreTrainedModel(nnx.Module):
 
     torch_class: ClassVar[type[DistilBertPreTrainedModel]]
 
-    def __init__(self, config: DistilBertConfig) -> None:
+    def __init__(self, config: DistilBertConfig, rngs: nnx.Rngs) -> None:
         config.validate()
+        check_rngs(rngs)
         self._static = _Static(copy.deepcopy(config))
 
     @property
@@ -108,14 +110,20 @@ class FlaxDistilBertPreTrainedModel(nnx.Module):
 
         Raises:
             FileNotFoundError: No such folder, repository, or file in it.
-            ValueError: A broken file, another architecture, shapes that do not fit, or float64
-                weights while JAX has no float64.
-            TypeError: A keyword that is no field of the config.
+            ValueError: A broken file, another architecture, shapes that do not fit, float64 weights
+                while JAX has no float64, another `attn_implementation` than "eager", other
+                `layer_ops` than "torch", or `rngs` without the streams.
+            TypeError: A keyword that is no field of the config, or `rngs` that are none.
         """
         if "device" in config_fields:
             raise TypeError("arrays go where JAX puts them: use jax.default_device, not device=")
+        # The one way of each that is written out here; nothing else is taken and then ignored.
+        for name, own in {"attn_implementation": "eager", "layer_ops": "torch"}.items():
+            if config_fields.get(name) not in (None, own):
+                raise ValueError(f"{name}={config_fields[name]!r} is PyTorch's alone: leave it out")
         named = dtype is None or isinstance(dtype, str)
         rngs = nnx.Rngs(0) if rngs is None else rngs
+        check_rngs(rngs)
         with torch.random.fork_rng(devices=[]):
             # The PyTorch class draws what the checkpoint lacks; the seed is of `rngs`.
             torch.manual_seed(int(jax.random.bits(rngs.params())))

@@ -2,9 +2,11 @@
 
 Dtypes are always known, and shapes but for what a `tf.function` or a `keras.Input` leaves open.
 Values are looked at in eager mode, where they can be. In a graph, as in `fit`, nobody looks at
-them: a negative id counts from the end, and one past the end is an error of TensorFlow's on a CPU,
-and in silence a row of zeros or the last one on a GPU and under XLA.
+them: what comes of wrong ones is NaN there, and never learned from in silence, or an error of
+TensorFlow's own, which it has on a CPU for numbers past the end and labels that are integers.
 """
+
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -59,3 +61,10 @@ def check_range(
     """
     if not tf.is_symbolic_tensor(values):
         check_numbers(name, ops.convert_to_numpy(values), stop, advice, ignored)
+
+
+def nan_outside(numbers: Tensor, stop: int, dtype: Any) -> Tensor:
+    """0 for each number in [0, stop - 1], NaN for others: to be added to what comes of them."""
+    known = ops.logical_and(numbers >= 0, numbers <= stop - 1)
+    # The root of 0 or of -1: `tf.debugging.enable_check_numerics` stops at a constant that is NaN.
+    return ops.sqrt(ops.cast(known, dtype) - 1)

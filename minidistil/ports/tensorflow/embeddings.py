@@ -12,7 +12,7 @@ import keras
 from minidistil.config import DistilBertConfig
 from minidistil.embeddings import sinusoidal_table
 from minidistil.ports.tensorflow.backend import Tensor, ops
-from minidistil.ports.tensorflow.checks import check_range
+from minidistil.ports.tensorflow.checks import check_range, nan_outside
 from minidistil.ports.tensorflow.layers import layer_norm, table
 
 
@@ -85,7 +85,9 @@ class Embeddings(keras.layers.Layer):
             "truncate the input or load a checkpoint with more positions",
         )
         words = self._look_up(input_ids) if inputs_embeds is None else inputs_embeds
-        return self.dropout(self.LayerNorm(words + self.position_embeddings(position_ids)))
+        places = self.position_embeddings(position_ids)
+        places += nan_outside(position_ids, self.max_positions, places.dtype)[..., None]
+        return self.dropout(self.LayerNorm(words + places))
 
     def _look_up(self, input_ids: Tensor) -> Tensor:
         check_range(
@@ -95,6 +97,7 @@ class Embeddings(keras.layers.Layer):
             "the tokenizer does not belong to this model, or the model needs more tokens",
         )
         words = self.word_embeddings(input_ids)
+        words += nan_outside(input_ids, self.vocab_size, words.dtype)[..., None]
         if self.padding_id is None:
             return words
         # PyTorch's padding_idx: looking up the padding token teaches it nothing.

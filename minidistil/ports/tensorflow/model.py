@@ -83,8 +83,8 @@ class TFDistilBertModel(TFDistilBertPreTrainedModel):
         Raises:
             TypeError: A list in place of a tensor.
             ValueError: Shapes that do not fit one another; ids or positions of another dtype; ids,
-                positions or a length that the tables do not have; embeddings of a wider dtype than
-                the model's.
+                positions or a length that the tables do not have (in a graph: NaN, or an error of
+                TensorFlow's); embeddings of a wider dtype than the model's.
         """
         check_tensors(
             input_ids=input_ids,

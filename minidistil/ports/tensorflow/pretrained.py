@@ -14,9 +14,11 @@ import keras
 
 from minidistil.checkpoints.legacy import TORCH_NAMES
 from minidistil.checkpoints.loading import warn_of
-from minidistil.config import DistilBertConfig
+from minidistil.config import DTYPES, DistilBertConfig
 from minidistil.ports.weights import Arrays, read_arrays, write_arrays
 from minidistil.pretrained import DistilBertPreTrainedModel
+
+POLICIES = (*DTYPES, "mixed_float16", "mixed_bfloat16")
 
 
 class TFDistilBertPreTrainedModel(keras.Model):
@@ -39,10 +41,15 @@ class TFDistilBertPreTrainedModel(keras.Model):
             dtype: A dtype or policy of Keras, such as "mixed_bfloat16"; where None, the config's
                 `dtype`, and where that is None too, Keras's own policy.
             name: Of the model, for Keras.
+
+        Raises:
+            ValueError: A field of the config is nonsense, or no such dtype.
         """
         config.validate()
         # Keras must not cast what it is given: a mask that is float32's smallest number, or labels.
-        super().__init__(dtype=dtype or config.dtype, autocast=False, name=name)
+        super().__init__(dtype=_policy(dtype or config.dtype), autocast=False, name=name)
+        # Lists are, so that it is `check_tensors` that says what is wrong with them.
+        self._allow_non_tensor_positional_args = True
         self.config = copy.deepcopy(config)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -78,9 +85,10 @@ class TFDistilBertPreTrainedModel(keras.Model):
             cache_dir: Download cache, if not huggingface_hub's own.
             token: Hub token, for private repositories.
             local_files_only: Read the cache, never the network.
-            dtype: A dtype or policy of Keras; None or "auto" keeps the checkpoint's dtype. To train
-                in half precision, "mixed_bfloat16": weights that are bfloat16 themselves never
-                move, because 0.999, of Keras's Adam, is 1 there.
+            dtype: A dtype or policy of Keras; None or "auto" keeps the checkpoint's dtype, whatever
+                Keras's global policy, which is of new models. To train in half precision,
+                "mixed_bfloat16": weights that are bfloat16 themselves never move, because 0.999, of
+                Keras's Adam, is 1 there.
             ignore_mismatched_sizes: Initialise a weight whose shape differs, instead of an error.
             output_loading_info: Return the model and the names of its `missing_keys`,
                 `unexpected_keys` and `mismatched_keys`, instead of a warning about them.
@@ -88,10 +96,17 @@ class TFDistilBertPreTrainedModel(keras.Model):
 
         Raises:
             FileNotFoundError: No such folder, repository, or file in it.
-            ValueError: A broken file, another architecture, shapes that do not fit.
+            ValueError: A broken file, another architecture, shapes that do not fit, no such dtype,
+                or an implementation of attention or layers that is PyTorch's alone.
             TypeError: A keyword that is no field of the config.
         """
-        policy = None if dtype in (None, "auto") else keras.dtype_policies.get(dtype)
+        if "device" in config_fields:
+            raise TypeError("tensors go where TensorFlow puts them: use tf.device, not device=")
+        for name, own in (("attn_implementation", "eager"), ("layer_ops", "torch")):
+            given = config_fields.get(name) or own
+            if given != own:
+                raise ValueError(f"{name}={given!r} is for the PyTorch class: leave it out")
+        policy = None if dtype in (None, "auto") else _policy(dtype)
         config, arrays, info = read_arrays(
             cls.torch_class,
             name_or_path,
@@ -129,6 +144,14 @@ class TFDistilBertPreTrainedModel(keras.Model):
         """Make a model from what `get_config` returned."""
         fields = DistilBertConfig.from_dict(config["config"])
         return cls(fields, dtype=config["dtype"], name=config["name"])
+
+
+def _policy(dtype: Any) -> keras.DTypePolicy:
+    """The policy that a user names; of None, Keras's own."""
+    name = dtype if isinstance(dtype, str) else keras.dtype_policies.get(dtype).name
+    if name not in POLICIES:
+        raise ValueError(f"{name!r} is not a dtype of models: choose one of {POLICIES}")
+    return keras.dtype_policies.get(name)
 
 
 def named_variables(model: TFDistilBertPreTrainedModel) -> dict[str, keras.Variable]:

@@ -51,6 +51,15 @@ def test_fixed_positions_are_the_table_and_no_parameter(dtype):
     assert len(paths) == 3 and not any("position_embeddings" in path for path in paths)
 
 
+def test_the_only_row_of_a_table_stands_for_no_other():
+    """A table of one row needs no look-up; flax returns it whatever the id."""
+    embeddings = Embeddings(DistilBertConfig(**CONFIG | {"vocab_size": 1}), rngs=nnx.Rngs(0))
+    result = nnx.jit(lambda e, ids: e(ids, None, jnp.arange(3)[None]))(
+        embeddings, jnp.array([[0, 1, -1]])
+    )
+    assert jnp.isnan(result).all(-1).tolist() == [[False, True, True]]
+
+
 def test_the_padding_row_learns_nothing():
     embeddings = Embeddings(DistilBertConfig(**CONFIG, pad_token_id=3), rngs=nnx.Rngs(0))
     ids = jnp.array([[1, 3, 2, 3]])

@@ -13,6 +13,7 @@ from flax import nnx
 
 from minidistil import DistilBertConfig
 from minidistil.ports import flax as ports
+from minidistil.ports.flax.heads.base import cross_entropy
 from tests.helpers.reference import BATCH, CHOICES, LENGTH, VOCAB, inputs
 from tests.helpers.tolerances import assert_close
 from tests.ports.flax.models import port_pair
@@ -154,11 +155,82 @@ def test_labels_that_make_no_sense(heads, cls, labels, message):
         heads[cls][1](**arrays(inputs(cls) | labels))
 
 
-def test_a_wrong_label_in_a_compiled_function_is_nan(heads):
-    _, port = heads["DistilBertForMaskedLM"]
-    run = nnx.jit(lambda model, given: model(**given).loss)
-    labels = np.full((BATCH, LENGTH), VOCAB)
-    assert jnp.isnan(run(port, arrays(inputs("DistilBertForMaskedLM")) | {"labels": labels}))
+@pytest.mark.parametrize(
+    ("cls", "names", "right", "wrong"),
+    [
+        ("DistilBertForMaskedLM", ["labels"], np.full((BATCH, LENGTH), -100), [-1, VOCAB]),
+        pytest.param(
+            "DistilBertForTokenClassification",
+            ["labels"],
+            np.ones((BATCH, LENGTH), int),
+            [-1, 2],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "DistilBertForMultipleChoice",
+            ["labels"],
+            np.zeros(BATCH, int),
+            [-CHOICES, CHOICES],
+            marks=pytest.mark.slow,
+        ),
+        (CLASSIFIER, ["labels"], np.ones(BATCH, int), [-1, 2]),
+        (CLASSIFIER, ["labels"], np.array([[1.0, -100]] * BATCH), [-1, 7, np.nan]),
+        (
+            "DistilBertForQuestionAnswering",
+            ["start_positions", "end_positions"],
+            np.full(BATCH, LENGTH),
+            [-1, -100],
+        ),
+    ],
+)
+def test_a_wrong_label_in_a_compiled_function_is_nan(heads, cls, names, right, wrong):
+    """The loss and its gradient: nobody trains on it for long."""
+    step = nnx.jit(nnx.value_and_grad(lambda model, given: model(**given).loss))
+    port, given = heads[cls][1], arrays(inputs(cls)) | dict.fromkeys(names, right)
+    assert not jnp.isnan(step(port, given)[0])
+    for name in names:
+        for value in wrong:
+            label = right.copy()
+            label[(-1,) * label.ndim] = value
+            loss, gradients = step(port, given | {name: label})
+            assert jnp.isnan(loss), (name, value)
+            assert any(jnp.isnan(g).any() for g in jax.tree.leaves(gradients)), (name, value)
+
+
+@pytest.mark.parametrize(
+    ("cls", "names"),
+    [
+        (CLASSIFIER, ["labels"]),
+        ("DistilBertForMultipleChoice", ["labels"]),
+        ("DistilBertForQuestionAnswering", ["start_positions", "end_positions"]),
+    ],
+)
+def test_a_label_that_jax_would_wrap(heads, cls, names):
+    given = arrays(inputs(cls)) | dict.fromkeys(names, np.array([0] * BATCH))
+    for name in names:
+        wrong = given | {name: np.array([0] * (BATCH - 1) + [2**32])}
+        with pytest.raises(ValueError, match=f"{name} holds 4294967296, which does not fit in int"):
+            heads[cls][1](**wrong)
+
+
+def test_labels_of_a_narrow_dtype():
+    """A uint8 cannot be compared with 300 classes; nor may 156, its -100, be ignored."""
+    logits = jax.random.normal(jax.random.key(0), (3, 300))
+    labels = np.array([200, 156, 255])
+    assert cross_entropy(logits, labels.astype(np.uint8)) == cross_entropy(logits, labels) > 5
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"input_ids": np.zeros((2, 3, 0), int)},
+        {"inputs_embeds": np.zeros((2, 3, 0, 32), np.float32)},
+        {"input_ids": np.zeros((2, 3, 0), int), "attention_mask": np.zeros((2, 3, 0))},
+    ],
+)
+def test_choices_of_length_0(heads, given):
+    with pytest.raises(ValueError, match=r"length 0 has no \[CLS\]"):
+        heads["DistilBertForMultipleChoice"][1](**given)
 
 
 def test_configs_that_make_no_sense():

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from flax import nnx
+from transformers import BatchEncoding
 
 from minidistil import DistilBertConfig
 from minidistil.ports.flax import FlaxDistilBertForMaskedLM, FlaxDistilBertModel
@@ -170,13 +171,50 @@ def test_shapes_are_checked_while_compiling(encoder, given, message):
         run(encoder[1], given)
 
 
-def test_a_wrong_id_in_a_compiled_function_is_nan_and_no_other_word(encoder):
-    """There are no values to look at while compiling; what comes out can't be taken for right."""
-    output = run(encoder[1], {"input_ids": jnp.array([[3, VOCAB]])})
-    assert jnp.isnan(output.last_hidden_state).any()
+@pytest.mark.parametrize("wrong", [-1, -VOCAB, VOCAB])
+@pytest.mark.parametrize("name", ["input_ids", "position_ids"])
+def test_a_wrong_id_in_a_compiled_function_is_nan_and_no_other_row(encoder, name, wrong):
+    """There are no values to look at; what comes out can't be taken for right."""
+    given = {"input_ids": jnp.ones((2, 2), int), "position_ids": jnp.array([[0, 1], [0, 1]])}
+    given[name] = given[name].at[0, 1].set(wrong)
+    states = run(encoder[1], given).last_hidden_state
+    assert jnp.isnan(states[0]).all() and not jnp.isnan(states[1]).any()
 
 
-def test_embeddings_of_a_wider_dtype():
+@pytest.mark.parametrize("name", ["input_ids", "position_ids", "attention_mask"])
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, list, lambda rows: [np.array(rows[0])]])
+def test_an_integer_that_jax_would_wrap(encoder, name, kind):
+    """JAX takes the int64 of others modulo 2**32: this would be the id, or the place, 3."""
+    given = {"input_ids": [[1, 1]]} | {name: kind([[2**32 + 3, 1]])}
+    with pytest.raises(ValueError, match=f"{name} holds 4294967299, which does not fit in int32"):
+        encoder[1](**given)
+
+
+def test_an_integer_that_jax_holds(encoder):
+    with jax.enable_x64(True), pytest.raises(ValueError, match="holds 4294967299, expected 0 to"):
+        encoder[1](np.array([[2**32 + 3]]))
+
+
+@pytest.mark.parametrize("given", [{"input_ids": [[1]]}, BatchEncoding({"input_ids": [[1]]}), "a"])
+def test_all_inputs_at_once_or_a_text(encoder, given):
+    message = rf"input_ids is a {type(given).__name__}, not an array: .* model\(\*\*inputs\)"
+    with pytest.raises(TypeError, match=message):
+        encoder[1](given)
+
+
+def test_lists_of_tracers_and_variables(encoder):
+    """Compiled, they have no values that NumPy could look at."""
+    expected = encoder[1]([[3, 4]]).last_hidden_state
+    encode = nnx.jit(lambda a, b, m: encoder[1]([[a, b]], head_mask=m).last_hidden_state)
+    assert_close(tensor(encode(3, 4, nnx.Param(jnp.ones(3)))), tensor(expected))
+
+
+def test_embeddings_of_a_wider_dtype(encoder):
+    wide = np.random.default_rng(0).random((1, 2, 96))
+    result = encoder[1](inputs_embeds=wide).last_hidden_state
+    assert same(result, encoder[1](inputs_embeds=wide.astype(np.float32)).last_hidden_state)
+    with jax.enable_x64(True), pytest.raises(ValueError, match="embeds is float64, wider than the"):
+        encoder[1](inputs_embeds=wide)
     config = DistilBertConfig(
         vocab_size=9, n_layers=1, dim=8, n_heads=2, initializer_range=0, dtype="bfloat16"
     )

@@ -165,6 +165,54 @@ def test_keywords(tmp_path):
     assert load(tmp_path, output_attentions=True)(jnp.ones((1, 2), int)).attentions is not None
 
 
+def test_other_ways_to_compute_are_refused(tmp_path):
+    """And not taken and ignored; a checkpoint does not name any, whoever saved it."""
+    load = ports.FlaxDistilBertModel.from_pretrained
+    small("DistilBertModel", attn_implementation="eager").save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    saved = json.loads(file.read_text()) | {"attn_implementation": "flash_attention_2"}
+    file.write_text(json.dumps(saved | {"_attn_implementation": "sdpa"}))
+    for right in ({}, {"attn_implementation": None}, {"attn_implementation": "eager"}):
+        assert load(tmp_path, **right).config.dim == 8
+    for wrong in ({"attn_implementation": "triton"}, {"attn_implementation": "sdpa"}):
+        with pytest.raises(
+            ValueError, match=r"attn_implementation='.*' is PyTorch's alone: leave it"
+        ):
+            load(tmp_path, **wrong)
+    assert load(tmp_path, layer_ops="torch").config.dim == 8
+    with pytest.raises(ValueError, match="layer_ops='triton' is PyTorch's alone: leave it"):
+        load(tmp_path, layer_ops="triton")
+
+
+@pytest.mark.parametrize(
+    ("rngs", "error", "message"),
+    [
+        (0, TypeError, r"rngs is a int, not nnx.Rngs: nnx.Rngs\(0\) makes one"),
+        (jax.random.key(0), TypeError, "rngs is a PRNGKeyArray, not nnx.Rngs"),
+        (
+            nnx.Rngs(params=0),
+            ValueError,
+            r"streams \['params'\], but params .* and dropout are need",
+        ),
+        (nnx.Rngs(dropout=0), ValueError, r"streams \['dropout'\], but params"),
+    ],
+)
+def test_rngs_that_cannot_draw(rngs, error, message, tmp_path):
+    config = DistilBertConfig(**SMALL)
+    for cls in (ports.FlaxDistilBertModel, ports.FlaxDistilBertForMaskedLM):
+        with pytest.raises(error, match=message):
+            cls(config, rngs=rngs)
+    small("DistilBertModel").save_pretrained(tmp_path)
+    with pytest.raises(error, match=message):
+        ports.FlaxDistilBertModel.from_pretrained(tmp_path, rngs=rngs)
+
+
+def test_rngs_with_the_two_streams_by_name():
+    rngs = nnx.Rngs(params=0, dropout=1)
+    model = ports.FlaxDistilBertModel(DistilBertConfig(**SMALL), rngs=rngs)
+    assert model.embeddings.word_embeddings.embedding[...].any()
+
+
 def test_the_weights_are_the_models_own(tmp_path):
     """Not views of the memory of the PyTorch model that read them."""
     _, model = pair("DistilBertModel", "k16")

@@ -10,6 +10,7 @@ pytest.importorskip(
 
 import numpy as np
 import tensorflow as tf
+import torch
 
 from minidistil.ports.tensorflow.outputs import AnswerOutput, HeadOutput
 from tests.helpers.reference import BATCH, LENGTH, inputs, labels
@@ -81,3 +82,59 @@ def test_shapes_are_checked_in_a_graph_too():
         tf.function(port)(np.zeros((1, 25), "int32"))
     with pytest.raises(ValueError, match="labels has shape"):
         tf.function(port)(ids, labels=np.zeros((BATCH, 2), "int32"))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("name", ["input_ids", "position_ids"])
+def test_negative_ids_are_nan_in_a_graph(name, jit_compile):
+    """Nobody can look at them there; the last row of the table must not be learned in silence."""
+    _, port = port_pair("DistilBertForMaskedLM", "k16", torch.bfloat16)
+    given = int32(inputs("DistilBertForMaskedLM"))
+    given["position_ids"] = np.tile(np.arange(LENGTH, dtype="int32"), (BATCH, 1))
+    run = tf.function(port, jit_compile=jit_compile)
+    assert np.isfinite(run(given).logits.numpy().astype("f4")).all()
+    given[name] = given[name].copy()
+    given[name][1, 2] = -1
+    wrong = np.isnan(run(given).logits.numpy().astype("f4"))
+    assert wrong[1].all() and not wrong[[0, 2, 3]].any()
+    if jit_compile:  # without XLA, TensorFlow raises an error of its own on a CPU
+        given[name][1, 2] = 10_000
+        assert np.isnan(run(given).logits.numpy().astype("f4"))[1].all()
+
+
+@pytest.mark.parametrize(
+    ("cls", "labels"),
+    [
+        ("DistilBertForSequenceClassification", {"labels": np.full((BATCH, 2), -1.0, "f4")}),
+        ("DistilBertForSequenceClassification", {"labels": np.full((BATCH, 2), 2.0, "f4")}),
+        ("DistilBertForSequenceClassification", {"labels": np.full(BATCH, -1)}),
+        ("DistilBertForSequenceClassification", {"labels": np.full(BATCH, 2)}),
+        (
+            "DistilBertForQuestionAnswering",
+            {"start_positions": np.full(BATCH, -100), "end_positions": np.full(BATCH, 1)},
+        ),
+    ],
+)
+def test_labels_that_make_no_sense_are_nan_in_a_graph(cls, labels):
+    """Under XLA and on a GPU; on a CPU, TensorFlow has an error for those that are integers."""
+    _, port = port_pair(cls, "k16")
+    given = int32(inputs(cls)) | labels
+    assert np.isnan(tf.function(port, jit_compile=True)(given).loss)
+    run = tf.function(port)
+    if "labels" in labels and labels["labels"].ndim == 2:
+        assert np.isnan(run(given).loss)
+    else:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="outside the valid range"):
+            run(given)
+
+
+def test_no_nan_where_nothing_is_wrong():
+    """What `tf.debugging.enable_check_numerics` would stop a user's graph at."""
+    _, port = port_pair("DistilBertForSequenceClassification", "k16")
+    given = int32(inputs("DistilBertForSequenceClassification"))
+    given["labels"] = np.full((BATCH, 2), -100.0, "f4")
+    tf.debugging.enable_check_numerics()
+    try:
+        assert tf.function(port)(given).loss == 0
+    finally:
+        tf.debugging.disable_check_numerics()

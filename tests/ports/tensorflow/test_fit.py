@@ -110,6 +110,25 @@ def test_tuples_are_learned_from_too():
     np.testing.assert_allclose(loss, model(given, labels=labels)[0], rtol=1e-5)
 
 
+def test_tuples_with_labels_beside_the_inputs():
+    """With more in the tuple than logits: before them the model's own loss, after them the rest."""
+    given, labels = data()
+    everything = {"return_dict": False, "output_hidden_states": True, "output_attentions": True}
+    model = classifier(**everything)
+    model.compile(optimizer="adam", loss=CROSS_ENTROPY, metrics=["accuracy"])
+    expected = model(given, labels=labels)[0]
+    for inputs in (given, given | {"labels": labels[::-1].copy()}):
+        np.testing.assert_allclose(
+            model.evaluate(inputs, labels, verbose=0)[0], expected, rtol=1e-5
+        )
+    model = TFDistilBertForQuestionAnswering(DistilBertConfig(**SHAPE, **everything))
+    model.compile(loss=[CROSS_ENTROPY, CROSS_ENTROPY])
+    starts, ends = np.full(TEXTS, 2), np.full(TEXTS, 3)
+    loss = model.evaluate(given, (starts, ends), verbose=0, return_dict=True)["loss"]
+    own = model(given, start_positions=starts, end_positions=ends)[0]
+    np.testing.assert_allclose(loss, 2 * own, rtol=1e-5)
+
+
 def test_a_loss_that_was_added_counts():
     given, labels = data()
     model = classifier()
@@ -128,9 +147,46 @@ def test_what_cannot_be_learned_from():
         model.fit(given, verbose=0)
     with pytest.raises(ValueError, match="Provide a .loss. argument"):
         model.fit(given, labels, verbose=0)
-    model.compile(optimizer="adam", metrics=["accuracy"])
-    with pytest.raises(ValueError, match="metrics of compile need labels beside"):
-        model.fit(given | {"labels": labels}, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("of_compile", "of_fit"),
+    [
+        ({"metrics": ["accuracy"]}, {}),
+        ({"loss": CROSS_ENTROPY}, {}),
+        ({}, {"sample_weight": np.zeros(TEXTS)}),
+        ({}, {"class_weight": {0: 0.0, 1: 0.0}}),
+    ],
+)
+def test_what_needs_labels_beside_the_inputs(of_compile, of_fit):
+    """Labels in the inputs are learned from by the model's own loss, which knows none of it."""
+    given, labels = data()
+    model = classifier()
+    model.compile(optimizer="adam", **of_compile)
+    with pytest.raises(ValueError, match="need labels beside the inputs"):
+        model.fit(given | {"labels": labels}, **of_fit, verbose=0)
+    model.compile(optimizer="adam", **({"loss": CROSS_ENTROPY} | of_compile))
+    loss = model.fit(given, labels, **of_fit, verbose=0).history["loss"]
+    assert (loss == [0]) == bool(of_fit)
+
+
+def test_weights_of_labels_that_are_not_beside():
+    """By position, of a batch, of a dataset, and of what `fit` validates on."""
+    given, labels = data()
+    given["labels"], zero = labels, np.zeros(TEXTS)
+    model = classifier()
+    model.compile(optimizer="adam")
+    with pytest.raises(ValueError, match="sample_weight and class_weight need labels beside"):
+        model.evaluate(given, None, TEXTS, 0, zero)
+    with pytest.raises(ValueError, match="sample_weight and class_weight need labels beside"):
+        model.train_on_batch(given, sample_weight=zero)
+    model.compile(optimizer="adam")  # Keras cannot trace a step anew that has failed
+    with pytest.raises(ValueError, match="sample_weight and class_weight need labels beside"):
+        model.fit(given, validation_data=(given, None, zero), verbose=0)
+    dataset = tf.data.Dataset.from_tensor_slices((given, labels)).batch(TEXTS)
+    model.compile(optimizer="adam", loss=CROSS_ENTROPY)
+    history = model.fit(dataset, class_weight={0: 0.0, 1: 0.0}, shuffle=False, verbose=0).history
+    assert history["loss"] == [0]
 
 
 @pytest.mark.slow

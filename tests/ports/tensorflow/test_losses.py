@@ -31,6 +31,8 @@ SEVERAL = torch.tensor([[1.0, 0, 1], [0, -100, 0.3], [-100, -100, -100], [0, 1, 
         (2, None, torch.tensor([0, 1, 1, 0])),
         (5, None, torch.tensor([0, 4, -100, 1])),
         (5, "single_label_classification", torch.tensor([[0], [4], [2], [1]])),
+        (5, None, torch.tensor([[0, 4, 2, 1]])),
+        (5, None, torch.tensor([[0, 4], [2, -100]])),
         (3, None, SEVERAL),
         (3, "multi_label_classification", (SEVERAL > 0.5).long()),
         (3, None, SEVERAL > 0.5),
@@ -82,6 +84,21 @@ def test_nothing_to_learn_from_is_zero_not_nan(cls, labels):
     assert all((g == 0).all() for g in gradients(port, lambda: port(**given).loss).values())
 
 
+@torch.no_grad()
+def test_texts_without_a_token():
+    """No [CLS] to classify, named; and no position to choose, whose loss is 0."""
+    for cls, shape in ((CLASSIFIER, (2, 0)), ("DistilBertForMultipleChoice", (2, 3, 0))):
+        ours, port = port_pair(cls, "k16")
+        ids = np.zeros(shape, int)
+        for model, given in ((ours, torch.from_numpy(ids)), (port, ids)):
+            with pytest.raises(ValueError, match=r"length 0 has no \[CLS\]"):
+                model(given)
+    ours, port = port_pair("DistilBertForQuestionAnswering", "k16")
+    given = {"input_ids": torch.zeros(2, 0, dtype=torch.long)}
+    given |= dict.fromkeys(("start_positions", "end_positions"), torch.tensor([0, 1]))
+    assert port(**arrays(given)).loss == ours(**given).loss == 0
+
+
 @pytest.mark.parametrize(
     ("cls", "labels", "message"),
     [
@@ -93,6 +110,7 @@ def test_nothing_to_learn_from_is_zero_not_nan(cls, labels):
         (CLASSIFIER, {"labels": np.full(BATCH, 2)}, "holds 2"),
         (CLASSIFIER, {"labels": np.zeros(BATCH + 1, int)}, r"\(5,\)"),
         (CLASSIFIER, {"labels": np.zeros((BATCH, 3))}, r"\(4, 3\)"),
+        (CLASSIFIER, {"labels": np.zeros((BATCH, 2), int)}, r"\(4, 2\) do not fit single_label"),
         (CLASSIFIER, {"labels": np.full((BATCH, 2), 2.0)}, "holds 2.0, expected 0 to 1"),
         ("DistilBertForMultipleChoice", {"labels": np.full(BATCH, CHOICES)}, "holds 3"),
         ("DistilBertForMultipleChoice", {"labels": [0] * BATCH}, "labels is a list"),

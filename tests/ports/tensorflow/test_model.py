@@ -141,6 +141,14 @@ def test_inputs_that_make_no_sense(encoder, given, error, message):
         encoder[1](**given)
 
 
+def test_a_list_by_position_is_named_too():
+    _, port = port_pair("DistilBertForMaskedLM", "k16")
+    with pytest.raises(TypeError, match="input_ids is a list, not a tensor"):
+        port([[1, 2, 3]])
+    with pytest.raises(TypeError, match="attention_mask is a list, not a tensor"):
+        port(np.ones((1, 3), int), [[1, 1, 0]])
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

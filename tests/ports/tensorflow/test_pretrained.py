@@ -97,6 +97,37 @@ def test_heads_that_the_checkpoint_lacks(tmp_path):
         TFDistilBertModel.from_pretrained(tmp_path, num_lables=3)
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"attn_implementation": "triton"}, ValueError, "'triton' is for the PyTorch class"),
+        ({"attn_implementation": "sdpa"}, ValueError, "'sdpa' is for the PyTorch class"),
+        ({"layer_ops": "triton"}, ValueError, "'triton' is for the PyTorch class"),
+        ({"device": "cpu"}, TypeError, "use tf.device, not device="),
+        ({"dtype": "int8"}, ValueError, "'int8' is not a dtype.*'mixed_bfloat16'"),
+        ({"dtype": np.int32}, ValueError, "'int32' is not a dtype"),
+    ],
+)
+def test_what_keras_does_not_have(given, error, message, tmp_path):
+    """Nothing is accepted and then ignored."""
+    TFDistilBertModel(DistilBertConfig(**SMALL)).save_pretrained(tmp_path)
+    with pytest.raises(error, match=message):
+        TFDistilBertModel.from_pretrained(tmp_path, **given)
+    if "dtype" in given:
+        with pytest.raises(error, match=message):
+            TFDistilBertModel(DistilBertConfig(**SMALL), **given)
+
+
+def test_what_a_checkpoint_says_of_attention_is_not_asked_for(tmp_path):
+    model = TFDistilBertModel(DistilBertConfig(**SMALL))
+    model.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    for name in ("attn_implementation", "_attn_implementation"):
+        (tmp_path / "config.json").write_text(json.dumps(written | {name: "flash_attention_2"}))
+        for same in ({}, {"attn_implementation": "eager"}, {"attn_implementation": None}):
+            assert same_weights(TFDistilBertModel.from_pretrained(tmp_path, **same), model)
+
+
 def test_shapes_that_differ(tmp_path):
     TFDistilBertForSequenceClassification(DistilBertConfig(**SMALL)).save_pretrained(tmp_path)
     load = TFDistilBertForSequenceClassification.from_pretrained

@@ -77,8 +77,8 @@ class FlaxDistilBertForMultipleChoice(FlaxDistilBertHead):
         Raises:
             ValueError: Also for inputs without choices, or labels out of range.
         """
-        input_ids, inputs_embeds = as_array(input_ids), as_array(inputs_embeds)
-        given = input_ids if inputs_embeds is None else inputs_embeds[..., 0]
+        ids, embeds = as_array("input_ids", input_ids), as_array("inputs_embeds", inputs_embeds)
+        given = ids if embeds is None else embeds[..., 0]
         if given is None or given.ndim != 3:
             raise ValueError(
                 "multiple choice takes input_ids (batch, choices, length) or inputs_embeds "
@@ -86,10 +86,10 @@ class FlaxDistilBertForMultipleChoice(FlaxDistilBertHead):
             )
         shape = given.shape
         encoded = self.distilbert(
-            _flat("input_ids", input_ids, shape),
-            _flat("attention_mask", as_array(attention_mask), shape),
-            None if inputs_embeds is None else inputs_embeds.reshape(-1, *inputs_embeds.shape[2:]),
-            _flat("position_ids", as_array(position_ids), shape),
+            _flat("input_ids", ids, shape),
+            _flat("attention_mask", as_array("attention_mask", attention_mask), shape),
+            None if embeds is None else embeds.reshape(shape[0] * shape[1], *embeds.shape[2:]),
+            _flat("position_ids", as_array("position_ids", position_ids), shape),
             head_mask=head_mask,
             train=train,
             output_hidden_states=output_hidden_states,
@@ -110,4 +110,5 @@ def _flat(name: str, value: Array | None, shape: tuple[int, ...]) -> Array | Non
         return value
     if value.shape != shape:
         raise ValueError(f"{name} has shape {value.shape}, the input {shape}")
-    return value.reshape(-1, shape[-1])
+    # Not -1, which JAX cannot work out of an array without elements.
+    return value.reshape(shape[0] * shape[1], shape[2])

@@ -14,7 +14,7 @@ from jax import Array
 
 from minidistil.config import DistilBertConfig
 from minidistil.heads import DistilBertForQuestionAnswering
-from minidistil.ports.flax.checks import check_ids, check_range
+from minidistil.ports.flax.checks import as_array, check_ids, check_range
 from minidistil.ports.flax.heads.base import IGNORE_INDEX, FlaxDistilBertHead, cross_entropy
 from minidistil.ports.flax.layers import linear
 from minidistil.ports.outputs import AnswerOutput
@@ -105,10 +105,13 @@ class FlaxDistilBertForQuestionAnswering(FlaxDistilBertHead):
 
 def _position_loss(logits: Array, positions: Any, name: str) -> Array:
     """Cross-entropy over the positions of each sequence: S classes, of which one is right."""
-    positions = jnp.asarray(positions).reshape(-1)
+    positions = as_array(name, positions)
+    positions = positions.reshape(-1)
     check_ids(name, positions)
     check_range(name, positions, None, "count from 0; past the end means the answer is cut off")
     if len(positions) != len(logits):
         raise ValueError(f"{name} has {len(positions)} entries for {len(logits)} sequences")
     cut_off = positions >= logits.shape[1]
+    # Compiled, -1 makes the loss NaN; -100 itself would be ignored.
+    positions = jnp.maximum(positions, -1)
     return cross_entropy(logits, jnp.where(cut_off, IGNORE_INDEX, positions), name)

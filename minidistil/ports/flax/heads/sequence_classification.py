@@ -15,12 +15,13 @@ from jax import Array
 
 from minidistil.config import PROBLEM_TYPES, DistilBertConfig
 from minidistil.heads import DistilBertForSequenceClassification
-from minidistil.ports.flax.checks import check_range
+from minidistil.ports.flax.checks import as_array, check_range
 from minidistil.ports.flax.heads.base import (
     IGNORE_INDEX,
     FlaxDistilBertHead,
     cross_entropy,
     first_tokens,
+    mean_loss,
     widened,
 )
 from minidistil.ports.flax.layers import linear
@@ -70,7 +71,7 @@ class FlaxDistilBertForSequenceClassification(FlaxDistilBertHead):
             labels: By `config.problem_type`; where that is None, one label means regression,
                 integers mean a single label, anything else several.
                 - "regression": (B,) or (B, num_labels) numbers; the loss is the mean square error.
-                  None is ignored, be it -100 or NaN.
+                  No label is ignored, be it -100 or NaN.
                 - "single_label_classification": (B,) labels, -100 is ignored; cross-entropy.
                 - "multi_label_classification": (B, num_labels) from 0 to 1, -100 is ignored; binary
                   cross-entropy.
@@ -95,7 +96,8 @@ class FlaxDistilBertForSequenceClassification(FlaxDistilBertHead):
         )
         pooled = nnx.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state)))
         logits = self.classifier(self.dropout(pooled, deterministic=not train))
-        loss = None if labels is None else self._loss(logits, jnp.asarray(labels))
+        labels = as_array("labels", labels)
+        loss = None if labels is None else self._loss(logits, labels)
         output = HeadOutput(loss, logits, encoded.hidden_states, encoded.attentions)
         return self.returned(output, return_dict)
 
@@ -123,6 +125,4 @@ class FlaxDistilBertForSequenceClassification(FlaxDistilBertHead):
         if problem == "regression":
             return jnp.square(logits - labels).sum() / max(1, logits.size)
         check_range("labels", labels, 2, f"no or yes, {IGNORE_INDEX} = ignored", IGNORE_INDEX)
-        kept = labels != IGNORE_INDEX
-        losses = optax.sigmoid_binary_cross_entropy(logits, jnp.where(kept, labels, 0))
-        return jnp.where(kept, losses, 0).sum() / jnp.maximum(kept.sum(), 1)
+        return mean_loss(optax.sigmoid_binary_cross_entropy(logits, labels), labels, 1)

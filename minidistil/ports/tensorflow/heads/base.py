@@ -3,8 +3,10 @@
 The twin of `minidistil/heads/base.py`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import keras
 
@@ -13,10 +15,32 @@ from minidistil.heads.base import IGNORE_INDEX
 from minidistil.ports.tensorflow.backend import Tensor, ops
 from minidistil.ports.tensorflow.checks import check_range, check_tensors, fits
 from minidistil.ports.tensorflow.model import TFDistilBertModel
-from minidistil.ports.tensorflow.outputs import AnswerOutput, HeadOutput
 from minidistil.ports.tensorflow.pretrained import TFDistilBertPreTrainedModel
 
 LABELS = ("labels", "start_positions", "end_positions")
+
+
+def _need_labels_beside(*given: Any) -> None:
+    """Refuse what the model's own loss, of labels in the inputs, would ignore."""
+    if any(value is not None for value in given):
+        raise ValueError(
+            "the loss and metrics of compile, sample_weight and class_weight need labels beside "
+            "the inputs: fit(inputs, labels), with a loss in compile"
+        )
+
+
+def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`fit` or `evaluate` of Keras, which drop weights where no labels are beside the inputs."""
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def checked(*args: Any, **options: Any) -> Any:
+        given = signature.bind(*args, **options).arguments
+        if given.get("y") is None and isinstance(given.get("x"), Mapping):
+            _need_labels_beside(given.get("sample_weight"), given.get("class_weight"))
+        return method(*args, **options)
+
+    return checked
 
 
 class TFDistilBertHead(TFDistilBertPreTrainedModel):
@@ -24,14 +48,22 @@ class TFDistilBertHead(TFDistilBertPreTrainedModel):
 
     In `fit` and `evaluate`, inputs that hold their labels are learned from by the model's own loss:
     `compile(optimizer)`, without a loss. Labels beside the inputs, the `y` of Keras, need the loss
-    and metrics of `compile`, which are then given the logits.
+    of `compile`, which is then given the logits. Only they can have metrics and weights.
+
+    Attributes:
+        answers: The names of what is compared with labels, in the order of the output.
     """
+
+    answers: ClassVar[tuple[str, ...]] = ("logits",)
 
     def __init__(
         self, config: DistilBertConfig, *, dtype: Any = None, name: str | None = None
     ) -> None:
         super().__init__(config, dtype=dtype, name=name)
         self.distilbert = TFDistilBertModel(config, dtype=self.dtype_policy, name="distilbert")
+
+    fit = _checked(keras.Model.fit)
+    evaluate = _checked(keras.Model.evaluate)
 
     def compute_loss(
         self,
@@ -44,10 +76,12 @@ class TFDistilBertHead(TFDistilBertPreTrainedModel):
         """The loss of one batch in `fit` and `evaluate`; Keras calls it.
 
         Raises:
-            ValueError: Labels neither in the inputs nor beside them, or no loss for the latter.
+            ValueError: Labels neither in the inputs nor beside them, or no loss for the latter; a
+                loss, metrics or weights for the former, which the model's own loss would ignore.
         """
         if y is not None:
-            return super().compute_loss(x, y, _logits(y_pred), sample_weight, training)
+            return super().compute_loss(x, y, self._answers(y_pred), sample_weight, training)
+        _need_labels_beside(self._compile_loss, self._compile_metrics, sample_weight)
         loss = y_pred[0]
         if len(loss.shape) > 0:
             raise ValueError(
@@ -57,18 +91,8 @@ class TFDistilBertHead(TFDistilBertPreTrainedModel):
         return loss + sum(self.losses)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The metrics of one batch in `fit` and `evaluate`; Keras calls it.
-
-        Raises:
-            ValueError: `compile` has metrics, but there are no labels beside the inputs. Those in
-                them may be -100, which most metrics would count as an error of the model.
-        """
-        if y is None and self._compile_metrics is not None:
-            raise ValueError(
-                "the metrics of compile need labels beside the inputs: fit(inputs, labels), with a "
-                "loss in compile"
-            )
-        return super().compute_metrics(x, y, _logits(y_pred), sample_weight)
+        """The metrics of one batch in `fit` and `evaluate`; Keras calls it."""
+        return super().compute_metrics(x, y, self._answers(y_pred), sample_weight)
 
     def predict_step(self, data: Any) -> Any:
         """The logits of one batch in `predict`, which has no use for labels; Keras calls it."""
@@ -77,12 +101,24 @@ class TFDistilBertHead(TFDistilBertPreTrainedModel):
             x = {name: value for name, value in x.items() if name not in LABELS}
         return self(x, training=False)
 
+    def _answers(self, output: Any) -> Any:
+        """What the losses and metrics of `compile` compare with `y`; of two, a dict or a tuple."""
+        several = len(self.answers) > 1
+        if isinstance(output, tuple):
+            start = int(len(output[0].shape) == 0)  # the model's own loss, if it has one
+            return output[start : start + 2] if several else output[start]
+        return {name: output[name] for name in self.answers} if several else output.logits
 
-def _logits(output: Any) -> Any:
-    """What the losses and metrics of `compile` compare with `y`; of a tuple, all of it."""
-    if isinstance(output, AnswerOutput):
-        return {name: output[name] for name in ("start_logits", "end_logits")}
-    return output.logits if isinstance(output, HeadOutput) else output
+
+def first_tokens(hidden: Tensor) -> Tensor:
+    """The hidden state of each sequence's [CLS]: (B, S, D) -> (B, D).
+
+    Raises:
+        ValueError: A sequence without a token has no first one.
+    """
+    if hidden.shape[1] == 0:
+        raise ValueError("a sequence of length 0 has no [CLS] token to classify")
+    return hidden[:, 0]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, name: str = "labels") -> Tensor:
@@ -107,6 +143,8 @@ def cross_entropy(logits: Tensor, labels: Tensor, name: str = "labels") -> Tenso
     advice = f"{shape[-1]} classes, {IGNORE_INDEX} = ignored"
     check_range(name, labels, shape[-1], advice, IGNORE_INDEX)
     labels, logits = ops.cast(labels, "int64"), widened(logits)
+    if shape[-1] == 0:
+        return ops.sum(logits)  # 0, where TensorFlow refuses to choose among no classes
     kept = labels != IGNORE_INDEX
     # A class that exists for what is ignored, too; its loss then counts for nothing.
     losses = ops.sparse_categorical_crossentropy(

@@ -30,6 +30,7 @@ class TFDistilBertForQuestionAnswering(TFDistilBertHead):
     """
 
     torch_class = DistilBertForQuestionAnswering
+    answers = ("start_logits", "end_logits")
 
     def __init__(
         self, config: DistilBertConfig, *, dtype: Any = None, name: str | None = None
@@ -113,4 +114,6 @@ def _position_loss(logits: Tensor, positions: Tensor, name: str) -> Tensor:
     if not fits(tuple(positions.shape), (logits.shape[0],)):
         raise ValueError(f"{name} has {positions.shape[0]} entries for {batch} sequences")
     kept = positions < ops.cast(length, positions.dtype)
-    return cross_entropy(logits, ops.where(kept, positions, IGNORE_INDEX), name)
+    # -1 is no position, but -100, which `check_range` cannot see in a graph, would be ignored.
+    positions = ops.where(kept, ops.maximum(positions, -1), IGNORE_INDEX)
+    return cross_entropy(logits, positions, name)

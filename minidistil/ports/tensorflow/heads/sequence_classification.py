@@ -6,6 +6,7 @@ The twin of `minidistil/heads/sequence_classification.py`.
 Source: Devlin et al. 2018, section 4.1, with transformers' three kinds of problem.
 """
 
+import math
 from typing import Any
 
 import keras
@@ -14,11 +15,12 @@ from minidistil.config import PROBLEM_TYPES, DistilBertConfig
 from minidistil.heads import DistilBertForSequenceClassification
 from minidistil.heads.base import IGNORE_INDEX
 from minidistil.ports.tensorflow.backend import Tensor, ops
-from minidistil.ports.tensorflow.checks import check_range, check_tensors, fits
+from minidistil.ports.tensorflow.checks import check_range, check_tensors, fits, nan_outside
 from minidistil.ports.tensorflow.heads.base import (
     TFDistilBertHead,
     at_least_one,
     cross_entropy,
+    first_tokens,
     widened,
 )
 from minidistil.ports.tensorflow.layers import linear
@@ -67,7 +69,7 @@ class TFDistilBertForSequenceClassification(TFDistilBertHead):
             labels: By `config.problem_type`; where that is None, one label means regression,
                 integers mean a single label, anything else several. Nothing is written back.
                 - "regression": (B,) or (B, num_labels) numbers; the loss is the mean square error.
-                  None is ignored, be it -100 or NaN.
+                  No label is ignored, be it -100 or NaN.
                 - "single_label_classification": (B,) labels, -100 is ignored; cross-entropy.
                 - "multi_label_classification": (B, num_labels) from 0 to 1, -100 is ignored; binary
                   cross-entropy.
@@ -89,7 +91,7 @@ class TFDistilBertForSequenceClassification(TFDistilBertHead):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        pooled = ops.relu(self.pre_classifier(encoded.last_hidden_state[:, 0]))
+        pooled = ops.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state)))
         logits = self.classifier(self.dropout(pooled))
         loss = None if labels is None else self._loss(logits, labels)
         output = HeadOutput(
@@ -110,7 +112,9 @@ class TFDistilBertForSequenceClassification(TFDistilBertHead):
         elif problem not in PROBLEM_TYPES:
             raise ValueError(f"config.problem_type is {problem!r}, none of {PROBLEM_TYPES}")
         single = problem == "single_label_classification"
-        if single and all(n == 1 for n in given[1:]):
+        # One label a text, however they are laid out; of open shapes, (B,) or (B, 1).
+        open_ = None in (*given, logits.shape[0])
+        if single and (given[1:] in ((), (1,)) if open_ else math.prod(given) == logits.shape[0]):
             return cross_entropy(logits, ops.reshape(labels, (-1,)))
         if problem == "regression" and logits.shape[1] == 1 and len(given) == 1:
             labels = labels[:, None]
@@ -127,5 +131,7 @@ class TFDistilBertForSequenceClassification(TFDistilBertHead):
             return ops.sum(ops.square(logits - labels)) / at_least_one(counted, logits.dtype)
         check_range("labels", labels, 2, f"no or yes, {IGNORE_INDEX} = ignored", IGNORE_INDEX)
         kept = labels != IGNORE_INDEX
-        losses = ops.binary_crossentropy(ops.where(kept, labels, 0.0), logits, from_logits=True)
+        labels = ops.where(kept, labels, 0.0)
+        labels += nan_outside(labels, 2, labels.dtype)
+        losses = ops.binary_crossentropy(labels, logits, from_logits=True)
         return ops.sum(ops.where(kept, losses, 0.0)) / at_least_one(kept, logits.dtype)
