@@ -5,7 +5,7 @@
 The ratio is to transformers with sdpa in float32, taken round by round, with its quartiles; above 1
 is slower. The error is the largest difference of a hidden state of a real token from that model's.
 Beside it stand the time over that of the bare products in the same dtype (`floor.py`), and the most
-memory that the engine's process had so far, above its imports.
+memory that the engine's process had so far, above a rehearsal with a tiny model.
 
 Not here: the engines (`peers.py`, `runtimes.py`).
 """
@@ -14,6 +14,7 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from minidistil.benchmark.report import RATIOS, TIMES, Report, milliseconds, rat
 from minidistil.benchmark.runtimes import CTranslate2, OnnxRuntime, OpenVINO
 from minidistil.benchmark.saved import Saved
 from minidistil.benchmark.timing import in_turns, paired, spread
-from minidistil.benchmark.work import Setting, Work
+from minidistil.benchmark.work import SMALL, Setting, Work
 from minidistil.benchmark.workers import Worker
 
 MORE_THAN_ROUNDING = 1e-4  # in float32, of hidden states of up to 5; engines differ by 4e-6
@@ -99,13 +100,16 @@ def compare(setting: Setting, peers: Sequence[Peer] | None = None) -> Iterator[R
     floors: list[Peer] = [Floor(dtype) for dtype in DTYPES]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         saved = Saved(Path(folder), setting.config(), torch.get_num_threads(), setting.device)
-        saved.write()
+        tiny = replace(saved, folder=saved.folder / "tiny", config=setting.config(**SMALL))
+        for model in (saved, tiny):
+            model.write()
         workers: dict[str, Worker] = {}
         for peer in [*peers, *floors]:
             if missing.get(peer.name) is None:
                 try:
-                    peer.prepare(saved)
-                    workers[peer.name] = Worker(peer, saved)
+                    for model in (saved, tiny):
+                        peer.prepare(model)
+                    workers[peer.name] = Worker(peer, saved, tiny)
                 except Exception as error:
                     # Whatever an engine throws, the others go on.
                     missing[peer.name] = f"failed: {error}".splitlines()[0]

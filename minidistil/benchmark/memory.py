@@ -4,17 +4,21 @@
 
 A process that has already worked has a peak already, and its allocator has memory in store: so each
 peak is of a process of its own. Much is imported only when it is first used (an optimizer brings
-the compiler along), so the function is rehearsed on something tiny before the baseline is taken. On
-a GPU it is PyTorch's allocator that counts.
+the compiler along), so the function is rehearsed on something tiny before the baseline is taken,
+from which on the peak is counted anew. On a GPU it is PyTorch's allocator that counts.
 
 Not here: the bytes that a kernel moves (`minidistil_kernels.lab.meter`).
 """
 
+import ctypes
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 STATUS = Path("/proc/self/status")  # of Linux; other systems have no such peak
+RESET = Path("/proc/self/clear_refs")  # a 5 written there sets the peak to what is held now
+PR_SET_PDEATHSIG = 1  # of prctl: the signal that Linux sends when the parent is gone
 PROGRAM = "from minidistil.benchmark.memory import child; child()"
 
 
@@ -47,7 +53,7 @@ def peak_memory(
     if not arguments.get("device", "cpu").startswith("cuda") and not STATUS.exists():
         return None
     names, threads = (function.__module__, function.__name__), torch.get_num_threads()
-    task = [*names, {**arguments, **rehearsal}, arguments, threads]
+    task = [os.getpid(), *names, {**arguments, **rehearsal}, arguments, threads]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps(task),
@@ -62,7 +68,12 @@ def peak_memory(
 
 def child() -> None:
     """What the new process does: the task on standard input, bytes to standard output."""
-    module, name, rehearsal, arguments, threads = json.load(sys.stdin)
+    parent, module, name, rehearsal, arguments, threads = json.load(sys.stdin)
+    if sys.platform == "linux":
+        # A parent that is killed can't end it; and it may have been killed while this one began.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit("the process that asked is gone")
     function = getattr(importlib.import_module(module), name)
     torch.set_num_threads(threads)
     function(**rehearsal)
@@ -73,9 +84,19 @@ def child() -> None:
         function(**arguments)
         print(torch.cuda.max_memory_allocated(device) - before)
     else:
-        before = resident()
+        before = baseline()
         function(**arguments)
         print(resident(peak=True) - before)
+
+
+def baseline() -> int:
+    """Bytes of memory that this process has now; its peak is counted anew from here on.
+
+    Where Linux doesn't allow that, a peak before counts too: an import's, seldom above a model's.
+    """
+    with suppress(OSError):
+        RESET.write_text("5", encoding="ascii")
+    return resident()
 
 
 def resident(peak: bool = False) -> int:

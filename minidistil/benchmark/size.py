@@ -9,7 +9,7 @@ Source: Sanh et al. 2019, table 3: 66 M parameters for 110 M, 60 % of the time.
 Not here: what half the layers cost in accuracy (docs/reproduction.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,8 +48,8 @@ def encode(
     model(ids.to(device), mask.to(device))
 
 
-def size(setting: Setting) -> list[Report]:
-    """Parameters, then time and memory for each row of work; ratios are to BERT-base."""
+def size(setting: Setting) -> Iterator[Report]:
+    """Parameters, then time and memory, a table a row of work; ratios are to BERT-base."""
     layers = {name: int(n * setting.config().n_layers) for name, n in LAYERS.items()}
     fields = {name: {**setting.fields, "n_layers": n} for name, n in layers.items()}
     models = {
@@ -57,7 +57,15 @@ def size(setting: Setting) -> list[Report]:
         for name in fields
         for mode in MODES
     }
-    rows = []
+    parameters = [
+        {"model": name, "layers": layers[name], "parameters M": count / 1e6, "MB": count * 4 / 1e6}
+        for name in fields
+        for count in [sum(p.numel() for p in models[name, "modules"].parameters())]
+    ]
+    counted = {"model": "", "layers": "d", "parameters M": ".1f", "MB": ".0f"}
+    yield Report("Parameters", counted, parameters)
+    columns = {"model": "", "mode": "", **TIMES, **RATIOS, "peak MB": ".0f"}
+    notes = ["Peak: of a process that draws the weights, for its fast path from the modules."]
     for work in setting.rows:
         ids, mask = (x.to(setting.device) for x in work.padded(setting.config().vocab_size))
         runs: dict[str, Run] = {
@@ -65,6 +73,7 @@ def size(setting: Setting) -> list[Report]:
             for (name, mode), model in models.items()
         }
         times = interleaved(runs, setting.rounds, device=setting.device, rest=setting.rest)
+        rows = []
         for name, mode in models:
             mine = times[f"{name} {mode}"]
             peak = peak_memory(
@@ -79,15 +88,7 @@ def size(setting: Setting) -> list[Report]:
             row |= milliseconds(spread(mine))
             row |= ratio(paired(mine, times[f"BERT-base {mode}"]))
             rows.append(row | {"peak MB": peak and peak / 1e6})
-    columns = {"work": "", "model": "", "mode": "", **TIMES, **RATIOS, "peak MB": ".0f"}
-    notes = ["Peak: of a process that draws the weights, for its fast path from the modules."]
-    parameters = [
-        {"model": name, "layers": layers[name], "parameters M": count / 1e6, "MB": count * 4 / 1e6}
-        for name in fields
-        for count in [sum(p.numel() for p in models[name, "modules"].parameters())]
-    ]
-    counted = {"model": "", "layers": "d", "parameters M": ".1f", "MB": ".0f"}
-    return [Report("Parameters", counted, parameters), Report("A batch", columns, rows, notes)]
+        yield Report(f"{work.name}: a batch", columns, rows, notes)
 
 
 @torch.inference_mode()

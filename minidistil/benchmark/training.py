@@ -9,7 +9,7 @@ sdpa; we get the tokens packed, and compute the head only where there is a label
 Not here: whole runs (`minidistil.training`), distillation with its teacher.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -126,8 +126,10 @@ class Pair:
         return {"loss": abs(got - want), "gradient": worst}
 
 
-def steps(setting: Setting, works: Sequence[Work] = STEPS) -> Report:
+def steps(setting: Setting, works: Sequence[Work] = STEPS) -> Iterator[Report]:
     """Time of a step, float32 and bfloat16, packed, and how far it is from transformers'.
+
+    One table a batch, each as soon as it is measured.
 
     Args:
         setting: The model, the rounds, the device.
@@ -136,7 +138,8 @@ def steps(setting: Setting, works: Sequence[Work] = STEPS) -> Report:
     Raises:
         ValueError: transformers is not installed.
     """
-    pair, rows = Pair.of(setting), []
+    pair = Pair.of(setting)
+    columns = {"step": "", **TIMES, **RATIOS, "loss apart": ".1e", "gradient apart": ".1e"}
     for work in works:
         padded, packed = batches(work, setting.config().vocab_size, setting.device)
         apart = pair.apart(padded, packed)
@@ -148,15 +151,14 @@ def steps(setting: Setting, works: Sequence[Work] = STEPS) -> Report:
             "minidistil bfloat16": partial(step, pair.mine, packed, half=True),
         }
         times = interleaved(runs, setting.rounds, device=setting.device, rest=setting.rest)
+        rows: list[dict[str, Any]] = []
         for name, mine in times.items():
-            row: dict[str, Any] = {"work": work.name, "step": name, "seconds": mine}
+            row = {"work": work.name, "step": name, "seconds": mine}
             row |= milliseconds(spread(mine)) | ratio(paired(mine, times["transformers float32"]))
             if name == "minidistil float32":
                 row |= {"loss apart": apart["loss"], "gradient apart": apart["gradient"]}
             rows.append(row)
-    columns = {"work": "", "step": "", **TIMES, **RATIOS}
-    columns |= {"loss apart": ".1e", "gradient apart": ".1e"}
-    return Report("A masked-LM step, forward and backward", columns, rows)
+        yield Report(f"{work.name}: a masked-LM step, forward and backward", columns, rows)
 
 
 def kept(
@@ -193,11 +195,12 @@ def kept(
     return Report("What a step keeps", columns, rows, notes)
 
 
-def training(setting: Setting) -> list[Report]:
-    """Both tables.
+def training(setting: Setting) -> Iterator[Report]:
+    """The tables of `steps`, then that of `kept`, each as soon as it is measured.
 
     Raises:
         ValueError: transformers is not installed.
     """
     ways = WAYS if find_spec("triton") else WAYS[:2]
-    return [steps(setting), kept(setting.device, {**NARROW, **setting.fields}, ways=ways)]
+    yield from steps(setting)
+    yield kept(setting.device, {**NARROW, **setting.fields}, ways=ways)

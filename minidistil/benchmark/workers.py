@@ -1,17 +1,19 @@
 """Each peer in a process of its own, which works when it is its turn and sleeps when it is not.
 
-    peer --new process--> imports, load --Worker.begin--> states --Worker.turn--> seconds
+    peer --new process--> rehearsal, load --Worker.begin--> states --Worker.turn--> seconds
 
 Two engines in one process are no strangers. Each brings a library of threads, and the threads of
 one wait where those of the other work: with CTranslate2 loaded, PyTorch's products took 1.9 times
 as long, though CTranslate2 did nothing.
+
+Memory is counted above what the process holds after its engine has loaded and answered something
+tiny. Imports alone are no fair baseline: some packages import most of themselves when first used.
 
 Not here: whose turn it is (`timing.py`), and what comes of it (`comparison.py`).
 """
 
 import multiprocessing
 from functools import partial
-from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -19,11 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minidistil.benchmark.memory import resident
+from minidistil.benchmark.memory import baseline, resident
 from minidistil.benchmark.peers import Peer
 from minidistil.benchmark.saved import Saved
 from minidistil.benchmark.timing import turn
 from minidistil.benchmark.work import Work
+
+REHEARSAL = Work("rehearsal", (5, 9))
 
 
 class Worker:
@@ -32,16 +36,18 @@ class Worker:
     Args:
         peer: Is pickled; what it loads, it loads there.
         saved: The model, with all files that the peer reads.
+        tiny: Likewise, of a model to rehearse with.
 
     Raises:
         RuntimeError: The peer failed, here or in a later call; with its reason.
     """
 
-    def __init__(self, peer: Peer, saved: Saved) -> None:
+    def __init__(self, peer: Peer, saved: Saved, tiny: Saved) -> None:
         # A new interpreter: a fork would have the threads of this one, but not running.
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, peer, saved), daemon=True)
+        given = (other, peer, saved, tiny)
+        self._process = context.Process(target=_serve, args=given, daemon=True)
         self._process.start()
         self._name = peer.name
         other.close()
@@ -56,7 +62,7 @@ class Worker:
         return self._ask("turn")
 
     def memory(self) -> float | None:
-        """Bytes at most so far above the imports: weights and work. None where none can be read."""
+        """Bytes at most so far above the rehearsal: weights and work. None where none are read."""
         return self._ask("memory")
 
     def stop(self) -> None:
@@ -79,13 +85,13 @@ class Worker:
         return answer
 
 
-def _serve(pipe: Connection, peer: Peer, saved: Saved) -> None:
+def _serve(pipe: Connection, peer: Peer, saved: Saved, tiny: Saved) -> None:
     """What the process does: answer, until nobody asks any more or something fails."""
     try:
         torch.set_num_threads(saved.threads)
-        for package in peer.needs:
-            import_module(package)
-        before = resident()
+        peer.load(tiny)
+        peer.states(peer.run(peer.inputs(REHEARSAL)))
+        before = baseline()
         peer.load(saved)
         pipe.send(None)
         run: Any = None

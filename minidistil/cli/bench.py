@@ -1,6 +1,7 @@
 """The verb `bench`: the benchmarks of `minidistil.benchmark`, as a table, JSON and a picture."""
 
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -72,6 +73,8 @@ def bench(
     if plot is not None and what not in DRAWN:
         raise click.UsageError(f"--plot is of {', '.join(DRAWN)}, not of {what}")
     _can_be_written(json_file, plot)  # now, not after an hour
+    # To be ended is to be interrupted: folders of weights are removed, other processes end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if what == "training" and device == "cpu":
         os.environ.setdefault("TRITON_INTERPRET", "1")  # read where kernels are imported
     import torch

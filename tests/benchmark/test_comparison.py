@@ -86,7 +86,7 @@ def test_who_is_wrong_shows_it(tables):
 @pytest.mark.skipif(not STATUS.exists(), reason="reads what Linux knows")
 def test_memory(tables):
     for row in tables[1].rows[:3]:
-        assert 0 < row["MB"] < 500, "a tiny model, above imports"
+        assert 0 <= row["MB"] < 100, "a tiny model, above another one"
 
 
 @processes
@@ -114,7 +114,7 @@ def test_a_table_comes_before_the_next_row_is_begun():
     rows = [SETTING.rows[0], Work("too long", (600,))]
     tables = compare(dataclasses.replace(SETTING, rows=rows), [Minidistil()])
     assert next(tables).title.startswith("one: ")
-    with pytest.raises(RuntimeError, match="minidistil float32: ValueError: position_ids"):
+    with pytest.raises(RuntimeError, match="minidistil float32: ValueError: .*position"):
         next(tables)
 
 

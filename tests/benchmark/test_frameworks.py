@@ -18,7 +18,7 @@ def test_near_the_modules(peer, saved):
     for package in peer.needs:
         pytest.importorskip(package, reason="pip install 'minidistil[jax,tensorflow]'")
     assert peer.missing("cpu") is None and peer.missing("cuda") == "for CPUs"
-    worker = Worker(peer, saved)
+    worker = Worker(peer, saved, saved)
     got = worker.begin(MIXED)
     assert worker.turn() > 0
     worker.stop()

@@ -50,7 +50,7 @@ def test_near_the_first(peer, saved):
 @pytest.mark.parametrize("peer", [Transformers(compiled=True), Minidistil(way="compiled")])
 def test_compiled(peer, saved):
     # In a process of its own, without the check of shapes, which Dynamo can't trace.
-    worker = Worker(peer, saved)
+    worker = Worker(peer, saved, saved)
     got = worker.begin(MIXED)
     worker.stop()
     assert error(got, answer(Transformers(), saved), MIXED) <= 1e-5

@@ -18,7 +18,7 @@ def tables(monkeypatch):
         return 3e6
 
     monkeypatch.setattr(module, "peak_memory", peak)
-    parameters, batches = size(SETTING)
+    parameters, *batches = size(SETTING)
     return parameters, batches, asked
 
 
@@ -32,7 +32,8 @@ def test_parameters(tables):
 
 
 def test_a_row_for_each_work_model_and_mode(tables):
-    rows = tables[1].rows
+    rows = [row for table in tables[1] for row in table.rows]
+    assert [table.title for table in tables[1]] == ["one: a batch", "mixed: a batch"]
     assert [(r["work"], r["model"], r["mode"]) for r in rows] == [
         (work, model, mode)
         for work in ("one", "mixed")
@@ -48,8 +49,8 @@ def test_a_row_for_each_work_model_and_mode(tables):
 
 def test_no_peak_where_the_system_has_none(monkeypatch):
     monkeypatch.setattr(module, "peak_memory", lambda *_, **__: None)
-    _, batches = size(SETTING)
-    assert batches.text().splitlines()[2].endswith("-")
+    _, batch, _ = size(SETTING)
+    assert batch.text().splitlines()[2].endswith("-")
 
 
 def test_encode():

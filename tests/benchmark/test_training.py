@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from minidistil.benchmark import training as module
-from minidistil.benchmark.training import Pair, batches, kept, steps, training
+from minidistil.benchmark.training import STEPS, Pair, batches, kept, steps, training
 from minidistil.benchmark.work import Work
 from tests.benchmark.tiny import FIELDS, SETTING
 
@@ -37,7 +37,9 @@ def test_a_model_that_differs_shows_it():
 
 
 def test_steps():
-    report = steps(SETTING, [MIXED])
+    tables = steps(SETTING, [MIXED, Work("one", (7,))])
+    report = next(tables)
+    assert report.title.startswith("mixed: ") and next(tables).title.startswith("one: ")
     names = [row["step"] for row in report.rows]
     assert names == [
         f"{who} {dtype}"
@@ -46,6 +48,15 @@ def test_steps():
     ]
     assert report.rows[0]["ratio"] == 1 and all(len(row["seconds"]) == 2 for row in report.rows)
     assert report.rows[2]["loss apart"] < 1e-5 and "loss apart" not in report.rows[3]
+
+
+def test_a_table_comes_before_the_next_is_begun(monkeypatch):
+    """Guards an hour's work against an interruption."""
+    monkeypatch.setattr(module, "kept", lambda *_, **__: pytest.fail("begun"))
+    tables = training(SETTING)
+    assert [next(tables).title.partition(":")[0] for _ in STEPS] == ["16 mixed", "8 x 128"]
+    with pytest.raises(pytest.fail.Exception, match="begun"):
+        next(tables)
 
 
 def test_kept():
@@ -58,4 +69,4 @@ def test_kept():
 def test_without_transformers(monkeypatch):
     monkeypatch.setattr(module, "installed", lambda package: None)
     with pytest.raises(ValueError, match="which is absent: pip install"):
-        training(SETTING)
+        next(training(SETTING))

@@ -1,6 +1,10 @@
 """The verb bench: a table, JSON and a picture."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -59,3 +63,18 @@ def test_errors(shell, tmp_path):
     assert done.code == 1 and "on a CUDA device" in done.err
     done = shell("bench", "floor", "--device", "abacus")
     assert done.code == 1 and "the device 'abacus' can't be used" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks what a process has open")
+def test_ended_by_the_system(tmp_path):
+    """Guards disk and memory: neither weights nor processes are left."""
+    command = "from minidistil.cli import main; main()"
+    arguments = [sys.executable, "-c", command, "bench", "frameworks", "--small"]
+    running = subprocess.Popen(arguments, env={**os.environ, "TMPDIR": str(tmp_path)})
+    while not [*tmp_path.glob("*/model.safetensors")]:
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.terminate()
+    assert running.wait(60) == 130
+    assert not [*tmp_path.glob("*/model.safetensors")]
