@@ -2,9 +2,7 @@
 
     model --torch.export--> program ----------------> FILE.pt2   "torch-export": PyTorch runs it
                                     --torch.onnx----> FILE.onnx  "onnx": ONNX Runtime runs it
-    FILE --loaded again--> the model's numbers, on other shapes and masks than those of the export
-
-Batch, choices and length stay free.
+    FILE --loaded again--> the model's numbers, for any batch, choices, length and mask
 
 Source: https://onnx.ai/onnx/operators; the translation is PyTorch's, torch.export and torch.onnx.
 Not here: text to ids (`tokenization/`); packed batches, which are not among a file's inputs.
@@ -126,6 +124,8 @@ def _check(model: DistilBertPreTrainedModel) -> None:
             f"the model is {model.dtype} on {model.device}, and only float32 on the CPU is "
             "exported: call model.float().cpu() first"
         )
+    if config.max_position_embeddings == 1:
+        raise ValueError("a file's length is free: call model.resize_position_embeddings(2) first")
     if chunk:
         raise ValueError(
             f"chunk_size_feed_forward={chunk} makes the number of steps depend on the length: load "

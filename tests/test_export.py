@@ -221,6 +221,14 @@ def test_what_cant_be_exported_says_the_way_out(change, message, kind, tmp_path)
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_one_position_leaves_no_free_length(kind, tmp_path):
+    model = model_of("DistilBertModel", max_position_embeddings=1)
+    with pytest.raises(ValueError, match=r"call model.resize_position_embeddings\(2\) first"):
+        export(model, tmp_path / "x", kind)
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_chunks_have_a_way_out(tmp_path):
     model = model_of("DistilBertModel", "k128-chunked", n_layers=1)
     with pytest.raises(ValueError, match="chunk_size_feed_forward=3 .* chunk_size_feed_forward=0"):

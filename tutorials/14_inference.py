@@ -192,7 +192,7 @@ for precision in ("bfloat16", "int8"):
 assert errors["bfloat16"] < 0.01 and errors["bfloat16"] < errors["int8"] < 0.05
 
 # %% [markdown]
-# Where the time of bfloat16 is no better, the processor has no units for it (look for `amx_bf16` in
+# Where the time of bfloat16 is no better, the processor has no AMX (look for `amx_bf16` in
 # `/proc/cpuinfo`).
 #
 # ## 7. All of it

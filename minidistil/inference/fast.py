@@ -5,7 +5,8 @@
 What it does: no padding is computed; query, key and value are one product; weights are laid out as
 the processor wants them; matrix products in float32, bfloat16 or eight bits, all between them in
 float32. What it does not: train, save, return attention weights, mask heads or pairs of tokens. It
-shares the embeddings with the model, and holds copies of all else: later changes don't reach it.
+shares the embeddings with the model, and copies all else. Where the embeddings change later, the
+next call is an error: call `for_inference` again.
 
 Source: packing as in FasterTransformer's "effective transformer" (ByteDance 2020).
 Not here: the parts, which have a file each.
@@ -37,11 +38,14 @@ def for_inference(model: DistilBertPreTrainedModel, dtype: str = "float32") -> A
             "bfloat16" and "int8" others, near them. "int8" is for CPUs.
 
     Returns:
-        A model of the same class, or, of an encoder alone, a `FastEncoder`. Its losses work; its
-        hidden states of padding are 0.
+        A model of the same class, or, of an encoder alone, a `FastEncoder`. Its hidden states of
+        padding are 0, and its logits those of 0. Its losses are the model's where they don't read
+        them: labels of padding are -100, and for spans, which are chosen among all places, the
+        batch has no padding.
 
     Raises:
-        ValueError: Another dtype, "int8" on a GPU, or a model that is fast already.
+        ValueError: Another dtype, "int8" on a GPU, a model that is fast already, or one with an
+            attention or layers of yours.
     """
     if dtype not in PRECISIONS:
         raise ValueError(f"dtype is {dtype!r}; the fast path knows {', '.join(PRECISIONS)}")
@@ -50,19 +54,26 @@ def for_inference(model: DistilBertPreTrainedModel, dtype: str = "float32") -> A
         raise ValueError("this model comes from for_inference already: call it on the original")
     if dtype == "int8" and device.type != "cpu":
         raise ValueError(f"int8 products are for CPUs, and the model is on {device}: use bfloat16")
-    implementation = model.config.attn_implementation
-    # deepcopy takes what is in its memo for copied already. The tables are shared: they are large.
-    memo: dict[int, Any] = {id(implementation): implementation}
-    if model.dtype == torch.float32:
-        memo |= {id(table): table for table in encoder.embeddings.parameters()}
+    ways = model.config.attn_implementation, model.config.layer_ops
+    if own := [way for way in ways if not isinstance(way, str)]:
+        raise ValueError(
+            f"the fast path has its own attention and layers, not {own}: call the model"
+        )
+    # deepcopy takes what is in its memo for copied already. The tables share their memory, for they
+    # are large, but not their gradient; `float` below gives those of another dtype memory anew.
+    memo: dict[int, Any] = {
+        id(table): torch.nn.Parameter(table.detach(), requires_grad=False)
+        for table in encoder.embeddings.parameters()
+    }
     layers: Any = encoder.transformer.layer
     on_gpu = device.type == "cuda" and find_spec("triton") is not None
     attend = resolve_attention("triton") if on_gpu else GROUPED
     blocks = {
         id(block): FastBlock(block, model.config.activation, dtype, attend) for block in layers
     }
-    inner = copy.deepcopy(encoder, memo | blocks).float()
+    inner = copy.deepcopy(encoder, memo | blocks).float().requires_grad_(False)
     fast = FastEncoder(inner, isinstance(model, READ_FIRST)).eval()
     if model is encoder:
         return fast
-    return copy.deepcopy(model, memo | {id(encoder): fast, id(model.config): inner.config}).eval()
+    head = copy.deepcopy(model, memo | {id(encoder): fast, id(model.config): inner.config})
+    return head.float().requires_grad_(False).eval()

@@ -13,11 +13,15 @@ while it is in the cache.
 | bfloat16 | rounded to bfloat16 | float32 | bfloat16 |
 | int8 | eight bits, a scale for each row of x and of W | int32 | float32 |
 
+Without VNNI, an extension of AVX2 and AVX-512, x has seven bits: see `levels`.
+
 Source: https://uxlfoundation.github.io/oneDNN/dev_guide_matmul.html, the memory format `any`.
 Not here: the int8 rows of a weight (`minidistil.quantization`); GPUs, where a plain matrix is best.
 """
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +91,12 @@ class PackedLinear(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[f"{prefix}weight"] = self.plain()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PackedLinear":
+        return self  # nothing changes it
+
+    def __reduce__(self) -> NoReturn:
+        raise ValueError("a model from for_inference can't be pickled: save its original")
+
 
 Product = tuple[Callable[[Tensor], Tensor], Callable[[], Tensor]]
 
@@ -102,9 +112,10 @@ def _floats(weight: Tensor, bias: Tensor, activation: str | None) -> Product:
 
 
 def _whole_numbers(layers: list[nn.Linear], bias: Tensor, activation: str | None) -> Product:
-    """Whole numbers times whole numbers: W is s q, x is lo + step * (0 ... 255), row by row.
+    """Whole numbers times whole numbers: W is s q, x is lo + step * n, row by row.
 
-    x W^T = step * (0 ... 255) q^T s + lo * sum(s q): the first product is of whole numbers.
+    x W^T = step * n q^T s + lo * sum(s q), n in 0 ... `levels()`: the first product is of whole
+    numbers.
     """
     pairs = [
         (layer.weight, layer.weight_scale)
@@ -119,17 +130,38 @@ def _whole_numbers(layers: list[nn.Linear], bias: Tensor, activation: str | None
     zeros = torch.zeros(len(scales), dtype=torch.int64)
     sums = rows.sum(1) * scales
     after = ACTIVATIONS[activation] if activation else torch.nn.Identity()
-    multiply = torch.ops.onednn.qlinear_pointwise
+    last = levels()
 
     def product(x: Tensor) -> Tensor:
         lo, hi = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
-        step = ((hi - lo) / 255).clamp_(min=torch.finfo(x.dtype).tiny)
+        step = ((hi - lo) / last).clamp_(min=torch.finfo(x.dtype).tiny)
         # The half makes cutting off a rounding.
         whole = torch.addcmul(0.5 - lo / step, x, 1 / step).to(torch.uint8)
-        y = multiply(whole, 1.0, 0, packed, scales, zeros, None, 1.0, 0, x.dtype, "none", [], "")
+        y = _multiply(whole, packed, scales, zeros)
         return after(torch.addcmul(torch.addcmul(bias, lo, sums), y, step))
 
     return product, lambda: dequantize_rows(rows, scales)
+
+
+def _multiply(n: Tensor, packed: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
+    return torch.ops.onednn.qlinear_pointwise(
+        n, 1.0, 0, packed, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+    )
+
+
+@cache
+def levels() -> int:
+    """The largest whole number of x: 255, or 127 where oneDNN adds pairs of products in 16 bits.
+
+    A sum above 32,767 is cut there without a word. 2 * 255 * 127 is, 2 * 127 * 127 is not. Found by
+    trying, for the answer is oneDNN's and not the processor's.
+
+    Source: https://uxlfoundation.github.io/oneDNN/dev_guide_int8_computations.html.
+    """
+    weight = torch.ops.onednn.qlinear_prepack(torch.full((1, 2), 127, dtype=torch.int8), None)
+    pair = torch.full((1, 2), 255, dtype=torch.uint8)
+    scale, zero = torch.ones(1, dtype=torch.float32), torch.zeros(1, dtype=torch.int64)
+    return 255 if _multiply(pair, weight, scale, zero).item() == 2 * 255 * 127 else 127
 
 
 def packs(dtype: torch.dtype) -> bool:

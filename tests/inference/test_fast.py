@@ -1,6 +1,11 @@
 """The fast path gives the model's numbers, whatever the padding, and leaves the model alone."""
 
 import copy
+import dataclasses
+import io
+import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,6 +13,7 @@ import torch
 from minidistil import DistilBertConfig, DistilBertForSequenceClassification, DistilBertModel
 from minidistil.inference.encoder import FastEncoder
 from minidistil.inference.fast import READ_FIRST, for_inference
+from minidistil.ops import TORCH
 from minidistil.quantization import quantize
 from tests.helpers.reference import CLASSES, CONFIGS, LENGTH, VOCAB, inputs, labels, pair
 from tests.helpers.tolerances import assert_close
@@ -159,21 +165,249 @@ def test_the_model_stays_as_it_is(dtype):
     assert fast.state_dict()["distilbert.inner.transformer.layer.0.lin1.weight"].any()
 
 
-def test_a_half_precision_model_is_run_in_float32():
-    _, model = pair("DistilBertModel", "k16")
-    half = copy.deepcopy(model).bfloat16()
-    given = inputs("DistilBertModel")
-    real = given["attention_mask"].bool()
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("eight", [False, True])
+def test_a_model_of_another_precision_is_run_in_float32(cls, dtype, eight):
+    _, model = pair(cls, "k16")
+    other = copy.deepcopy(quantize(model) if eight else model).to(dtype)
+    given = batch_for(cls, model)
     with torch.no_grad():
-        want = copy.deepcopy(half).float()(**given).last_hidden_state[real]
-    fast = half.for_inference()
-    assert_close(fast(**given).last_hidden_state[real], want, "bfloat16 weights")
-    assert half.dtype == torch.bfloat16 and fast.dtype == torch.float32
+        want = at_real_tokens(copy.deepcopy(other).float()(**given), given["attention_mask"])
+    for precision in ("float32", "bfloat16", "int8"):
+        fast = other.for_inference(precision)
+        got = at_real_tokens(fast(**given), given["attention_mask"])
+        assert got.keys() == want.keys()
+        for what, value in got.items():
+            assert value.dtype == torch.float32
+            if precision == "float32":
+                assert_close(value, want[what], what)
+        assert other.dtype == dtype and fast.dtype == torch.float32
+        if cls == "DistilBertForMaskedLM":
+            assert fast.vocab_projector.weight is fast.get_input_embeddings().weight
 
 
-def test_no_graph_is_kept():
-    _, fast = models("DistilBertModel", "k16")
-    assert not fast(**inputs("DistilBertModel")).last_hidden_state.requires_grad
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("how", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_no_graph_is_kept(cls, how):
+    """However it is built; and the model's own tables stay trainable, without a gradient of it."""
+    _, model = pair(cls, "k16")
+    with how():
+        fast = model.for_inference()
+        copied = copy.deepcopy(fast)
+    given = batch_for(cls, model)
+    for each in (fast, copied):
+        output = each(**given)
+        assert all(not value.requires_grad for value in output.to_tuple())
+        output[0].numpy()
+    words = model.get_input_embeddings().weight
+    assert words.requires_grad and words.grad is None
+    loss = model(**given)[0].sum()
+    loss.backward()
+    fast.zero_grad()
+    assert words.grad is not None and not fast(**given)[0].requires_grad
+
+
+def step(optimizer):
+    """Of training, by an optimizer of PyTorch."""
+
+    def change(model):
+        model(**inputs("DistilBertForMaskedLM")).logits.square().mean().backward()
+        optimizer(model.parameters()).step()
+
+    return change
+
+
+def load_another(model):
+    model.load_state_dict({name: value * 1.5 for name, value in model.state_dict().items()})
+
+
+@torch.no_grad()
+def write_a_row(model):
+    model.get_input_embeddings().weight[7] = 1.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        step(lambda parameters: torch.optim.AdamW(parameters, lr=0.1)),
+        step(lambda parameters: torch.optim.AdamW(parameters, lr=0.1, fused=True)),
+        step(lambda parameters: torch.optim.SGD(parameters, lr=0.1)),
+        load_another,
+        write_a_row,
+        torch.inference_mode()(lambda model: model.get_position_embeddings().weight.zero_()),
+    ],
+    ids=["AdamW", "fused", "SGD", "load", "row", "inference"],
+)
+def test_a_changed_model_is_noticed(change):
+    """The tables are its memory: half of the old model and half of the new would answer."""
+    model, fast = models("DistilBertForMaskedLM", "k16")
+    given = inputs("DistilBertForMaskedLM")
+    copied = copy.deepcopy(fast)
+    with torch.no_grad():
+        want = fast(**given).logits
+    change(model)
+    for stale in (lambda: fast(**given), lambda: copy.deepcopy(fast)):
+        with pytest.raises(ValueError, match="has changed since it was made: .* for_inference aga"):
+            stale()
+    assert_close(copied(**given).logits, want, "a copy has tables of its own")
+    model.eval().for_inference()(**given)
+
+
+@pytest.mark.parametrize("name", ["half", "double", "bfloat16", "train"])
+def test_what_does_not_reach_it(name):
+    model, fast = models("DistilBertForMaskedLM", "k16")
+    given = inputs("DistilBertForMaskedLM")
+    want = fast(**given).logits
+    getattr(model, name)()
+    assert torch.equal(fast(**given).logits, want)
+    model.resize_token_embeddings(VOCAB + 3)
+    assert torch.equal(fast(**given).logits, want)
+
+
+def doubled(query, key, value, mask=None, *, scale=None, dropout_p=0.0, need_weights=False):
+    return 2 * value, None
+
+
+def test_an_attention_of_ones_own_is_refused():
+    _, model = pair("DistilBertModel", "k16")
+    for name, own, usual in (
+        ("attn_implementation", doubled, "sdpa"),
+        ("layer_ops", dataclasses.replace(TORCH), "torch"),
+    ):
+        getattr(model, f"set_{name}")(own)
+        with pytest.raises(
+            ValueError, match="has its own attention and layers, not .*: call the model"
+        ):
+            model.for_inference()
+        getattr(model, f"set_{name}")(usual)
+    for name in ("eager", "sdpa"):
+        model.set_attn_implementation(name)
+        model.for_inference()(**inputs("DistilBertModel"))
+
+
+def outcome(model, given):
+    """What a call gives: shapes, or its error."""
+    try:
+        return tuple(model(**given)[0].shape)
+    except (TypeError, ValueError) as error:
+        return repr(error)
+
+
+LONG = {"input_ids": torch.ones(2, 25).long()}
+IDS = torch.randint(VOCAB, (3, LENGTH), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"input_ids": torch.zeros(0, 5).long()},
+        {"input_ids": torch.zeros(0, 5).long(), "attention_mask": torch.ones(0, 5)},
+        {"input_ids": torch.zeros(2, 0).long()},
+        {"input_ids": torch.zeros(2, 0).long(), "attention_mask": torch.ones(2, 0)},
+        {"input_ids": torch.zeros(0, 0).long()},
+        LONG,
+        LONG | {"attention_mask": torch.eye(25)[:2]},
+        LONG | {"position_ids": torch.zeros(1, 25).long()},
+        *(
+            {"input_ids": IDS, "position_ids": torch.zeros(shape).long()}
+            for shape in ((LENGTH,), (3, 1), (1, 1), (2, LENGTH), (1, LENGTH), (1, 3, LENGTH))
+        ),
+        {"input_ids": IDS, "position_ids": torch.zeros(1, LENGTH)},
+        {"input_ids": IDS, "position_ids": torch.full((1, LENGTH), 99)},
+    ],
+)
+@pytest.mark.parametrize("cls", ["DistilBertModel", "DistilBertForSequenceClassification"])
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_inputs_are_checked_as_by_the_model(given, cls, precision):
+    _, model = pair(cls, "k16")
+    assert outcome(model.for_inference(precision), given) == outcome(model, given)
+
+
+LISTS = """
+import torch
+from minidistil import DistilBertConfig, DistilBertModel
+config = DistilBertConfig(vocab_size=20, n_layers=1, n_heads=2, dim=32, hidden_dim=64)
+model = DistilBertModel(config).eval()
+ids = torch.ones(2, 3).long()
+for wrong in (
+    *({name: ids.tolist()} for name in ("input_ids", "attention_mask", "position_ids")),
+    {"head_mask": [1, 1]},
+    {"attention_mask": ids.numpy()},
+    {"input_ids": None, "inputs_embeds": torch.ones(2, 3, 32).tolist()},
+):
+    errors = []
+    for each in (model, model.for_inference()):
+        try:
+            each(**{"input_ids": ids} | wrong)
+        except TypeError as error:
+            errors.append(str(error))
+    assert len(errors) == 2 and errors[0] == errors[1] and "not a tensor" in errors[0], errors
+"""
+
+
+def test_lists_and_arrays():
+    """In a process where no checker of annotations is faster."""
+    subprocess.run([sys.executable, "-c", LISTS], check=True)
+
+
+def test_logits_of_padding_are_those_of_zero():
+    """Which is why a loss of spans is the model's only where there is no padding."""
+    model, fast = models("DistilBertForQuestionAnswering", "k16")
+    given = inputs("DistilBertForQuestionAnswering")
+    padding = given["attention_mask"] == 0
+    output, bias = fast(**given), model.qa_outputs.bias.detach()
+    assert torch.equal(output.start_logits[padding], bias[0].expand(int(padding.sum())))
+    assert torch.equal(output.end_logits[padding], bias[1].expand(int(padding.sum())))
+
+
+@torch.no_grad()
+def swap_words(fast):
+    """Another parameter, written to as often as the old one."""
+    words = fast.get_input_embeddings()
+    new = torch.nn.Parameter(words.weight * 2, requires_grad=False)
+    while new._version < words.weight._version:
+        new.mul_(1)
+    words.weight = new
+
+
+def test_what_would_change_it():
+    """Each is an error at once, or at the next call: it neither half works nor is forgotten."""
+    changes = {
+        "can't be changed": [
+            lambda fast: fast.prune_heads({0: [1]}),
+            lambda fast: fast.gradient_checkpointing_enable(),
+            lambda fast: fast.gradient_checkpointing_disable(),
+        ],
+        "load into": [
+            lambda fast: fast.load_state_dict(fast.state_dict()),
+            lambda fast: fast.load_state_dict(fast.state_dict(), strict=False),
+        ],
+        "can't be pickled": [
+            pickle.dumps,
+            lambda fast: torch.save(fast, io.BytesIO()),
+        ],
+        "has changed since it was made": [
+            quantize,
+            lambda fast: fast.set_attn_implementation("eager"),
+            lambda fast: fast.set_attn_implementation(doubled),
+            lambda fast: fast.set_layer_ops(dataclasses.replace(TORCH)),
+            swap_words,
+            lambda fast: fast.resize_token_embeddings(VOCAB + 1),
+            lambda fast: fast.resize_position_embeddings(30),
+        ],
+    }
+    for cls in ("DistilBertModel", "DistilBertForMaskedLM"):
+        given = inputs(cls)
+        for message, several in changes.items():
+            for change in several:
+                model, fast = models(cls, "k16", attn_implementation="sdpa")
+                before = copy.deepcopy(model.state_dict())
+                with pytest.raises(ValueError, match=message):
+                    change(fast)
+                    fast(**given)
+                for name, value in model.state_dict().items():
+                    assert torch.equal(value, before[name])
 
 
 def test_a_config_that_asks_for_attentions():

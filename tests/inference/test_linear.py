@@ -1,5 +1,9 @@
 """Laid-out products are those of `nn.Linear`, in each precision and with each activation."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -64,3 +68,48 @@ def test_int8_by_hand():
         layer.bias[:] = 0.5
     got = PackedLinear([layer], "int8")(torch.tensor([[1.0, 0.0]]))
     assert got.item() == pytest.approx(1.5, abs=1e-4)
+
+
+@pytest.mark.parametrize("last", [255, 127])
+def test_whole_numbers_are_added_whole(last, monkeypatch):
+    """Weights and inputs at their ends, where a sum of pairs in 16 bits would be cut at 32,767.
+
+    W is 127 times 1 / 127; x is 0 once, and else 1, the last level: the sum is 63.
+    """
+    if last > module.levels():
+        pytest.skip("this CPU adds pairs of products in 16 bits: it has 127 levels")
+    monkeypatch.setattr(module, "levels", lambda: last)
+    layer = nn.Linear(64, 16)
+    nn.init.ones_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    x = torch.ones(3, 64)
+    x[:, 0] = 0
+    got = PackedLinear([layer], "int8")(x)
+    assert torch.allclose(got, torch.full((3, 16), 63.0), rtol=1e-4)
+
+
+PROBE = """
+import torch
+from minidistil.inference.linear import PackedLinear, levels
+torch.manual_seed(0)
+layer, x = torch.nn.Linear(256, 64), 1 + torch.rand(16, 256)
+torch.nn.init.constant_(layer.weight, 0.5)
+x[:, 0] = 0
+got, want = PackedLinear([layer], "int8")(x), layer(x)
+print(levels(), float((got - want).norm() / want.norm()))
+"""
+
+
+@pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="needs a CPU with AVX-512 VNNI")
+def test_a_processor_with_vnni_has_all_levels():
+    assert module.levels() == 255
+
+
+def test_a_processor_without_vnni():
+    """oneDNN then adds pairs of products in 16 bits. Cut at 32,767, the sums are off by a third."""
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    probe = [sys.executable, "-c", PROBE]
+    result = subprocess.run(probe, env=environment, capture_output=True, text=True, check=True)
+    last, error = result.stdout.split()
+    assert last in ("127", "255")  # 255 where the variable isn't read: it is for x86
+    assert float(error) < 0.02
