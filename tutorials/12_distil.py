@@ -212,14 +212,13 @@ assert score["untrained"] > score["random"] + 0.1
 # ## 7. The student that ships
 #
 # The package brings a student along that was made in this way, at length: the same layers, four
-# passes over 139,000 texts, and a second teacher, of sentiment, for its head. What a teacher says
-# of a text never changes: both were asked once, before training. And the student is held to what is
-# asked of it later, the *mean* of a text's hidden states, not to each of them. **Predict** its
-# Spearman on the same pairs, none of which it saw: what does a thousand times the text add?
+# passes over 139,000 texts, and a second teacher, of sentiment, for its head. And the student is
+# held to what is asked of it later, the *mean* of a text's hidden states, not to each of them.
+# **Predict** its Spearman on the same pairs: what does a thousand times the text add?
 #
-# [Its card](../student.md) has scores by kind of text, of three seeds, and controls. `--full` makes
-# it again from every sixteenth text (`MINIDISTIL_DATA` names the folder of the texts, or they are
-# fetched). **Predict** which of its scores fifteen sixteenths of the text were worth most to.
+# [Its card](../student.md) has scores by kind of text, and controls. `--full` makes it again from
+# every sixteenth text (`MINIDISTIL_DATA` names the folder of the texts, or they are fetched).
+# **Predict** which of its scores fifteen sixteenths of the text were worth most to.
 
 # %%
 shipped = spearman(similarities(pipeline("feature-extraction").model, pairs), wanted)
@@ -231,6 +230,14 @@ if "--full" in sys.argv:
     subprocess.run([sys.executable, "-m", "minidistil", *command, "small-student"], check=True)
 
 # %% [markdown]
+# | `--full`, 2026-11-28, seed 0, two cores: 8 min | speeches | book | comments | reviews | right |
+# |---|--:|--:|--:|--:|--:|
+# | untrained: the layers as they are | 0.816 | 0.796 | 0.589 | 0.602 | |
+# | student of both teachers | 0.933 | 0.914 | 0.811 | 0.807 | 74.2% |
+# | control: the same layers, labels, no teacher | 0.535 | 0.207 | 0.221 | 0.189 | 70.6% |
+#
+# Spearman on 125 pairs of each kind, and right answers on reviews, where the teacher has 74.8%.
+#
 # ## Exercises
 #
 # `minidistil learn start 12a` writes the first to `learn/`; `minidistil learn check 12a` tries it.

@@ -60,7 +60,10 @@ def test_ctrl_c_ends_it_without_a_traceback(tmp_path):
     (tmp_path / "learn").mkdir()
     text = "import os\n\nprint(os.getpid(), flush=True)\nwhile True:\n    pass\n"
     (tmp_path / "learn" / "03a_softmax.py").write_text(text)
-    call = "from minidistil.cli import main; main(['learn', 'check', '03a'])"
+    call = (  # a shell's background jobs ignore SIGINT, and so would their children
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from minidistil.cli import main; main(['learn', 'check', '03a'])"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", call],
         cwd=tmp_path,
