@@ -46,8 +46,9 @@ test: $(VENV)/.test
 
 # What takes long: the library broken line by line, runs killed at random moments, every kernel
 # compiled for five GPUs; then the kernels on the second Triton, with four times the random cases.
+# The last tutorial is that of `make frameworks`.
 test-all: $(VENV)/.dev $(TRITON_371)
-	$(PYTEST) --dist load -m slow
+	$(PYTEST) --dist load -m slow --deselect 'tests/tutorials/test_tutorials.py::test_it_runs[15_frameworks]'
 	PYTHONPATH=$(TRITON_371) $(PYTEST) -m "not slow" --hypothesis-profile=thorough \
 	    tests/kernels tests/ops
 
