@@ -4,6 +4,8 @@
 `cu_seqlens[i] : cu_seqlens[i + 1]`. Padding costs as much as real tokens; this form has none.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -48,8 +50,10 @@ def packed_positions(cu_seqlens: Int[Tensor, " ends"], total: int) -> Int[Tensor
     return torch.arange(total, device=cu_seqlens.device) - starts
 
 
-def first_tokens(hidden: Tensor, cu_seqlens: Tensor | None) -> Tensor:
+def first_tokens(hidden: Any, cu_seqlens: Tensor | None) -> Any:
     """The hidden state of each sequence's [CLS]: (B, S, D) or packed (N, D) -> (B, D).
+
+    Padded, it may be an array of any framework: the ports call it too.
 
     Raises:
         ValueError: A sequence without a token has no first one.

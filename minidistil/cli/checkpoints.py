@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from minidistil.cli.classes import TASK, class_of, load_whole
+from minidistil.cli.classes import ADVICE, TASK, class_of
 
 LABELLED = {"DistilBertForSequenceClassification", "DistilBertForTokenClassification"}
 # Fields of a config that `info` shows by themselves, or that say nothing about this checkpoint.
@@ -199,6 +199,7 @@ def _loaded(source: str, task: str | None) -> tuple[Any, list[str], bool]:
     from minidistil.checkpoints.conversion import convert_bert
     from minidistil.checkpoints.files import read_json
     from minidistil.checkpoints.hub import resolve_file
+    from minidistil.checkpoints.trained import load_trained
 
     path = resolve_file(source, "config.json")
     if path is None or read_json(path).get("model_type") == "bert":
@@ -206,7 +207,8 @@ def _loaded(source: str, task: str | None) -> tuple[Any, list[str], bool]:
             raise click.UsageError("--task is of a DistilBERT; a BERT keeps what heads it can")
         return *convert_bert(source), True
     cls = class_of(source, task)
-    model, dropped = load_whole(cls or DistilBertModel, source)
+    model, info = load_trained(cls or DistilBertModel, source, ADVICE)
+    dropped = info["unexpected_keys"]
     if cls is None and dropped:
         raise click.UsageError(
             f"--task is needed: the config of {source} names no class known here, and there is "

@@ -1,8 +1,9 @@
 """Which class a checkpoint is of: what its config says, or what a task needs.
 
-    config, --task --class_of--> class --load_whole--> model, no weight of it drawn at random
+    config, --task --class_of--> class
 
-Not here: the verbs (`checkpoints.py`, `explain.py`, `export.py`).
+Not here: the verbs (`checkpoints.py`, `explain.py`, `export.py`), and loading
+(`checkpoints/trained.py`).
 """
 
 import re
@@ -18,6 +19,7 @@ CLASSES = {
     "multiple-choice": "DistilBertForMultipleChoice",
     "feature-extraction": "DistilBertModel",
 }
+ADVICE = "choose another --task, or mend config.json"
 TASK = click.option(
     "--task", type=click.Choice([*CLASSES]), help="Which head.  [default: what the config says]"
 )
@@ -33,21 +35,3 @@ def class_of(model: str, task: str | None = None) -> Any:
     said = [re.sub("^(TF|Flax)", "", name) for name in said]
     names = [CLASSES[task]] if task else [name for name in said if name in CLASSES.values()]
     return getattr(minidistil, names[0]) if names else None
-
-
-def load_whole(cls: Any, model: str, **options: Any) -> tuple[Any, list[str]]:
-    """A checkpoint in a class whose weights it has all, and the tensors without a place in it.
-
-    Raises:
-        ValueError: A weight is missing, or of another shape than the config says.
-    """
-    loaded, info = cls.from_pretrained(
-        model, ignore_mismatched_sizes=True, output_loading_info=True, **options
-    )
-    untrained = info["missing_keys"] + info["mismatched_keys"]
-    if untrained:
-        raise ValueError(
-            f"{model!r} has no trained {', '.join(untrained)} of the shape that its config says: "
-            "choose another --task, or mend config.json"
-        )
-    return loaded, info["unexpected_keys"]

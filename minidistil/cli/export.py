@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from minidistil.cli.classes import TASK, class_of, load_whole
+from minidistil.cli.classes import ADVICE, TASK, class_of
 
 
 @click.command(
@@ -36,12 +36,13 @@ def export(model: str, format_: str, output: Path, task: str | None) -> None:
     Any batch size and length. The file is loaded again and compared with the model before it is
     put in its place. Needs: pip install 'minidistil[export]'
     """
+    from minidistil.checkpoints.trained import load_trained
     from minidistil.export import export as write
 
     cls = class_of(model, task)
     if cls is None:
         raise click.UsageError(f"--task is needed: the config of {model} names no class known here")
-    loaded, _ = load_whole(cls, model, dtype="float32")
+    loaded, _ = load_trained(cls, model, ADVICE, dtype="float32")
     error = write(loaded, output, format_)
     megabytes = output.stat().st_size / 1e6
     name = type(loaded).__name__

@@ -7,6 +7,7 @@ import torch
 
 from minidistil.arguments import usable_device
 from minidistil.checkpoints.loading import warn_of
+from minidistil.checkpoints.trained import load_trained
 from minidistil.inference.linear import PRECISIONS
 from minidistil.model import DistilBertModel
 from minidistil.pipelines.base import Pipeline
@@ -122,20 +123,13 @@ def _load(
     model_class = cls.model_class
     if cls is FeatureExtraction:
         model_class = DistilBertModel
-    # A head of other shapes is another task's: it is as good as none.
-    model, info = model_class.from_pretrained(
+    model, info = load_trained(
+        model_class,
         name,
+        f"pass a checkpoint fine-tuned for {task}",
         dtype=dtype,
         attn_implementation=attn_implementation,
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
     )
-    untrained = info["missing_keys"] + info["mismatched_keys"]
-    if untrained:
-        raise ValueError(
-            f"{str(name)!r} has no trained {', '.join(untrained)} of the shape that is needed: "
-            f"pass a checkpoint fine-tuned for {task}"
-        )
     if cls is FeatureExtraction:  # which asks no head, whatever the checkpoint has
         own = ("embeddings.", "transformer.")
         unused = info["unexpected_keys"]

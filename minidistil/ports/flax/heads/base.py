@@ -65,17 +65,6 @@ def mean_loss(losses: Array, labels: Array, highest: int) -> Array:
     return losses.sum() / jnp.maximum(kept.sum(), 1)
 
 
-def first_tokens(hidden: Array) -> Array:
-    """The hidden state of each sequence's [CLS]: (B, S, D) -> (B, D).
-
-    Raises:
-        ValueError: A sequence without a token has no first one.
-    """
-    if hidden.shape[1] == 0:
-        raise ValueError("a sequence of length 0 has no [CLS] token to classify")
-    return hidden[:, 0]
-
-
 def widened(logits: Array) -> Array:
     """Logits in at least float32: a sum of losses overflows float16 and is coarse in bfloat16."""
     return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))

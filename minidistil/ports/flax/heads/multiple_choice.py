@@ -13,8 +13,9 @@ from jax import Array
 
 from minidistil.config import DistilBertConfig
 from minidistil.heads import DistilBertForMultipleChoice
+from minidistil.packing import first_tokens
 from minidistil.ports.flax.checks import as_array
-from minidistil.ports.flax.heads.base import FlaxDistilBertHead, cross_entropy, first_tokens
+from minidistil.ports.flax.heads.base import FlaxDistilBertHead, cross_entropy
 from minidistil.ports.flax.layers import linear
 from minidistil.ports.outputs import HeadOutput
 
@@ -96,7 +97,7 @@ class FlaxDistilBertForMultipleChoice(FlaxDistilBertHead):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        pooled = nnx.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state)))
+        pooled = nnx.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state, None)))
         logits = self.classifier(self.dropout(pooled, deterministic=not train))
         logits = logits.reshape(shape[:2])
         loss = None if labels is None else cross_entropy(logits, labels)

@@ -15,12 +15,12 @@ from jax import Array
 
 from minidistil.config import PROBLEM_TYPES, DistilBertConfig
 from minidistil.heads import DistilBertForSequenceClassification
+from minidistil.packing import first_tokens
 from minidistil.ports.flax.checks import as_array, check_range
 from minidistil.ports.flax.heads.base import (
     IGNORE_INDEX,
     FlaxDistilBertHead,
     cross_entropy,
-    first_tokens,
     mean_loss,
     widened,
 )
@@ -94,7 +94,7 @@ class FlaxDistilBertForSequenceClassification(FlaxDistilBertHead):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        pooled = nnx.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state)))
+        pooled = nnx.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state, None)))
         logits = self.classifier(self.dropout(pooled, deterministic=not train))
         labels = as_array("labels", labels)
         loss = None if labels is None else self._loss(logits, labels)

@@ -110,17 +110,6 @@ class TFDistilBertHead(TFDistilBertPreTrainedModel):
         return {name: output[name] for name in self.answers} if several else output.logits
 
 
-def first_tokens(hidden: Tensor) -> Tensor:
-    """The hidden state of each sequence's [CLS]: (B, S, D) -> (B, D).
-
-    Raises:
-        ValueError: A sequence without a token has no first one.
-    """
-    if hidden.shape[1] == 0:
-        raise ValueError("a sequence of length 0 has no [CLS] token to classify")
-    return hidden[:, 0]
-
-
 def cross_entropy(logits: Tensor, labels: Tensor, name: str = "labels") -> Tensor:
     """Mean cross-entropy over the labels that are not ignored; 0 where all are.
 

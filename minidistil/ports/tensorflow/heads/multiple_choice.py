@@ -12,9 +12,10 @@ import keras
 
 from minidistil.config import DistilBertConfig
 from minidistil.heads import DistilBertForMultipleChoice
+from minidistil.packing import first_tokens
 from minidistil.ports.tensorflow.backend import Tensor, ops
 from minidistil.ports.tensorflow.checks import check_tensors, fits
-from minidistil.ports.tensorflow.heads.base import TFDistilBertHead, cross_entropy, first_tokens
+from minidistil.ports.tensorflow.heads.base import TFDistilBertHead, cross_entropy
 from minidistil.ports.tensorflow.layers import linear
 from minidistil.ports.tensorflow.outputs import HeadOutput
 
@@ -94,7 +95,7 @@ class TFDistilBertForMultipleChoice(TFDistilBertHead):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        pooled = ops.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state)))
+        pooled = ops.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state, None)))
         logits = self.classifier(self.dropout(pooled))
         logits = ops.reshape(logits, ops.shape(given)[:2])
         loss = None if labels is None else cross_entropy(logits, labels)

@@ -14,13 +14,13 @@ import keras
 from minidistil.config import PROBLEM_TYPES, DistilBertConfig
 from minidistil.heads import DistilBertForSequenceClassification
 from minidistil.heads.base import IGNORE_INDEX
+from minidistil.packing import first_tokens
 from minidistil.ports.tensorflow.backend import Tensor, ops
 from minidistil.ports.tensorflow.checks import check_range, check_tensors, fits, nan_outside
 from minidistil.ports.tensorflow.heads.base import (
     TFDistilBertHead,
     at_least_one,
     cross_entropy,
-    first_tokens,
     widened,
 )
 from minidistil.ports.tensorflow.layers import linear
@@ -91,7 +91,7 @@ class TFDistilBertForSequenceClassification(TFDistilBertHead):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        pooled = ops.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state)))
+        pooled = ops.relu(self.pre_classifier(first_tokens(encoded.last_hidden_state, None)))
         logits = self.classifier(self.dropout(pooled))
         loss = None if labels is None else self._loss(logits, labels)
         output = HeadOutput(
