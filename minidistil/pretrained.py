@@ -226,11 +226,11 @@ class DistilBertPreTrainedModel(nn.Module):
         typed = self.config.return_dict if return_dict is None else return_dict
         return output if typed else output.to_tuple()
 
-    def for_inference(self, dtype: str = "float32") -> Any:
+    def for_inference(self, dtype: str = "float32", keep: bool = True) -> Any:
         """A copy that answers as fast as it can; see `inference.fast.for_inference`."""
         from minidistil.inference.fast import for_inference
 
-        return for_inference(self, dtype)
+        return for_inference(self, dtype, keep)
 
     # -- Facts ---------------------------------------------------------------------------------
 

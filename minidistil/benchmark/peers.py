@@ -138,7 +138,7 @@ class Minidistil(_Torch):
         """Load, and lay the weights out."""
         model = DistilBertModel.from_pretrained(saved.folder).to(saved.device).eval()
         if self.way == "fast":
-            model = model.for_inference(self.dtype)
+            model = model.for_inference(self.dtype, keep=False)
         elif self.way == "compiled":
             # What TORCHINDUCTOR_FREEZING=1 sets; in the options of torch.compile it does nothing.
             inductor: Any = import_module("torch._inductor.config")

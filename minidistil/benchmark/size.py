@@ -35,7 +35,7 @@ def encoder(fields: Mapping[str, Any], mode: str, device: str = "cpu") -> Any:
         device: Where it is.
     """
     model = DistilBertModel(DistilBertConfig(**fields)).to(device).eval()
-    return model if mode == "modules" else model.for_inference(mode)
+    return model if mode == "modules" else model.for_inference(mode, keep=False)
 
 
 @torch.inference_mode()

@@ -58,7 +58,8 @@ def answerer(fields: Mapping[str, Any], way: str, batch: int, length: int, devic
     """A forward pass, ready to run; arguments as of `learner`, or "fast" for the fast path."""
     model: Any = _model(fields, device).eval()
     if way == "fast":
-        model = model.for_inference("bfloat16" if device.startswith("cuda") else "float32")
+        dtype = "bfloat16" if device.startswith("cuda") else "float32"
+        model = model.for_inference(dtype, keep=False)
     else:
         model.set_attn_implementation(way)
     ids, mask = _batch(model.config.vocab_size, batch, length, device)

@@ -7,6 +7,7 @@ Not here: the formats of TensorFlow and Flax (`legacy.py`), and whether the tens
 the model (`loading.py`).
 """
 
+import json
 import os
 import pickle
 import struct
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -122,7 +124,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         return read_legacy(path)
     if path.suffix == ".safetensors":
         try:
-            return safetensors.torch.load_file(path)
+            return _mapped(path, safetensors.torch.load_file(path))
         except safetensors.SafetensorError as error:
             raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
     if not start.startswith(STARTS):
@@ -147,6 +149,22 @@ def _read(path: Path) -> dict[str, Tensor]:
             kind = f"{value.layout} on {value.device}"
             raise ValueError(f"{path}: {name} is sparse, nested or without data ({kind})")
     return dict(weights)
+
+
+def _mapped(path: Path, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, each in a mapping of its own, not one for the whole file.
+
+    What is let go then gives back its memory at once, while others are in use.
+    """
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(start - 8))
+        for name, tensor in weights.items():
+            if tensor.numel():  # nothing can't be mapped
+                offset = start + header[name]["data_offsets"][0]
+                data = np.memmap(file, np.uint8, "c", offset, tensor.nbytes)
+                weights[name] = torch.from_numpy(data).view(tensor.dtype).view(tensor.shape)
+    return weights
 
 
 def add_to_hash(digest: Any, weights: Iterable[tuple[str, Tensor]]) -> None:

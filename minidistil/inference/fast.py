@@ -29,13 +29,17 @@ from minidistil.pretrained import DistilBertPreTrainedModel
 READ_FIRST = (DistilBertForSequenceClassification, DistilBertForMultipleChoice)
 
 
-def for_inference(model: DistilBertPreTrainedModel, dtype: str = "float32") -> Any:
+def for_inference(
+    model: DistilBertPreTrainedModel, dtype: str = "float32", keep: bool = True
+) -> Any:
     """A model that answers as fast as it can, with the inputs and outputs of `model`.
 
     Args:
-        model: Any; it stays as it is, and may be deleted to free its matrices.
+        model: Any.
         dtype: Of the matrix products: "float32" gives the model's numbers up to rounding (1e-5),
             "bfloat16" and "int8" others, near them. "int8" is for CPUs.
+        keep: The model stays as it is, and may be deleted to free its matrices. False frees them
+            block by block, so that they are never there twice: the model is of no use afterwards.
 
     Returns:
         A model of the same class, or, of an encoder alone, a `FastEncoder`. Its hidden states of
@@ -44,14 +48,18 @@ def for_inference(model: DistilBertPreTrainedModel, dtype: str = "float32") -> A
         batch has no padding.
 
     Raises:
-        ValueError: Another dtype, "int8" on a GPU, a model that is fast already, or one with an
-            attention or layers of yours.
+        ValueError: Another dtype, "int8" on a GPU, a model that is fast already or has no numbers,
+            or one with an attention or layers of yours.
     """
     if dtype not in PRECISIONS:
         raise ValueError(f"dtype is {dtype!r}; the fast path knows {', '.join(PRECISIONS)}")
     encoder, device = model.encoder, model.device
     if isinstance(encoder, FastEncoder):
         raise ValueError("this model comes from for_inference already: call it on the original")
+    if any(weight.is_meta for weight in encoder.parameters()):
+        raise ValueError(
+            "weights without numbers, as for_inference(keep=False) leaves them: reload"
+        )
     if dtype == "int8" and device.type != "cpu":
         raise ValueError(f"int8 products are for CPUs, and the model is on {device}: use bfloat16")
     ways = model.config.attn_implementation, model.config.layer_ops
@@ -68,9 +76,11 @@ def for_inference(model: DistilBertPreTrainedModel, dtype: str = "float32") -> A
     layers: Any = encoder.transformer.layer
     on_gpu = device.type == "cuda" and find_spec("triton") is not None
     attend = resolve_attention("triton") if on_gpu else GROUPED
-    blocks = {
-        id(block): FastBlock(block, model.config.activation, dtype, attend) for block in layers
-    }
+    blocks = {}
+    for block in layers:
+        blocks[id(block)] = FastBlock(block, model.config.activation, dtype, attend)
+        if not keep:
+            block.to("meta")
     inner = copy.deepcopy(encoder, memo | blocks).float().requires_grad_(False)
     fast = FastEncoder(inner, isinstance(model, READ_FIRST)).eval()
     if model is encoder:

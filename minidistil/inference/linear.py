@@ -19,6 +19,7 @@ Source: https://uxlfoundation.github.io/oneDNN/dev_guide_matmul.html, the memory
 Not here: the int8 rows of a weight (`minidistil.quantization`); GPUs, where a plain matrix is best.
 """
 
+import mmap
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NoReturn
@@ -76,8 +77,8 @@ class PackedLinear(nn.Module):
         if precision == "int8":
             self.multiply, self.plain = _whole_numbers(layers, bias, activation)
         else:
-            weight = torch.cat([float_weight(layer) for layer in layers]).to(self.dtype)
-            self.multiply, self.plain = _floats(weight, bias, activation)
+            weights = [float_weight(layer).to(self.dtype) for layer in layers]
+            self.multiply, self.plain = _floats(weights, bias, activation)
         self.bias = nn.Parameter(bias, requires_grad=False)
 
     def forward(self, x: Float[Tensor, "*B C"]) -> Float[Tensor, "*B R"]:
@@ -101,14 +102,24 @@ class PackedLinear(nn.Module):
 Product = tuple[Callable[[Tensor], Tensor], Callable[[], Tensor]]
 
 
-def _floats(weight: Tensor, bias: Tensor, activation: str | None) -> Product:
-    if weight.device.type == "cpu" and packs(weight.dtype):
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight)
+def _floats(weights: list[Tensor], bias: Tensor, activation: str | None) -> Product:
+    if bias.device.type == "cpu" and packs(bias.dtype):
+        packed = torch.ops.mkldnn._reorder_linear_weight(_side_by_side(weights))
         name, form = FUSED[activation] if activation else ("none", "")
         multiply = torch.ops.mkldnn._linear_pointwise
         return lambda x: multiply(x, packed, bias, name, [], form), packed.to_dense
     after = ACTIVATIONS[activation] if activation else torch.nn.Identity()
+    weight = torch.cat(weights)  # a copy, also of a single one
     return lambda x: after(F.linear(x, weight, bias)), lambda: weight
+
+
+def _side_by_side(weights: list[Tensor]) -> Tensor:
+    """One matrix of all, for a moment: outside the heap, where each block would leave a hole."""
+    if len(weights) == 1:
+        return weights[0]
+    room = mmap.mmap(-1, sum(weight.nbytes for weight in weights))
+    joined = torch.frombuffer(room, dtype=weights[0].dtype).view(-1, weights[0].shape[1])
+    return torch.cat(weights, out=joined)
 
 
 def _whole_numbers(layers: list[nn.Linear], bias: Tensor, activation: str | None) -> Product:
@@ -125,7 +136,7 @@ def _whole_numbers(layers: list[nn.Linear], bias: Tensor, activation: str | None
     ]
     rows, scales = (torch.cat([*parts]).detach() for parts in zip(*pairs, strict=True))
     if not packs(torch.int8):
-        return _floats(dequantize_rows(rows, scales), bias, activation)
+        return _floats([dequantize_rows(rows, scales)], bias, activation)
     packed = torch.ops.onednn.qlinear_prepack(rows, None)
     zeros = torch.zeros(len(scales), dtype=torch.int64)
     sums = rows.sum(1) * scales

@@ -100,7 +100,7 @@ def pipeline(
         if device is not None:
             model = model.to(device)
         if fast:
-            model = model.for_inference(fast)
+            model = model.for_inference(fast, keep=False)
     elif dtype is not None:
         raise ValueError(f"dtype={dtype!r} is for a checkpoint: cast the model yourself, model.to")
     elif attn_implementation is not None:

@@ -38,6 +38,20 @@ def test_it_equals_the_layers(precision, activation, onednn, monkeypatch):
     assert (got - want).abs().max() <= ERRORS[precision] * want.abs().max().clamp(min=1)
 
 
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("precision", ERRORS)
+@pytest.mark.parametrize("rows", [1, 3, 64])
+def test_it_has_weights_of_its_own(precision, onednn, rows, monkeypatch):
+    if not onednn:
+        monkeypatch.setattr(module, "packs", lambda dtype: False)
+    layer, x = nn.Linear(16, rows).requires_grad_(False), torch.randn(5, 16)
+    packed = PackedLinear([layer], precision)
+    want = packed(x).clone()
+    layer.weight.zero_()
+    layer.bias.zero_()
+    assert torch.equal(packed(x), want) and want.any()
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 20))
 def test_any_shape(rows, columns, batch):
     layer = nn.Linear(columns, rows)
