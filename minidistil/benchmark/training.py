@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from minidistil.benchmark.machine import installed
-from minidistil.benchmark.memory import training_memory
+from minidistil.benchmark.memory import peak_memory, training_memory
 from minidistil.benchmark.report import RATIOS, TIMES, Report, milliseconds, ratio
 from minidistil.benchmark.timing import Run, interleaved, paired, spread
-from minidistil.benchmark.work import Setting, Work, mixed
+from minidistil.benchmark.work import SMALL, Setting, Work, mixed
 from minidistil.distillation.distiller import Distillation, LossWeights
 from minidistil.heads import DistilBertForMaskedLM
 from minidistil.training.objective import Batch
@@ -47,6 +47,31 @@ def batches(work: Work, vocab_size: int, device: str = "cpu") -> tuple[Batch, Ba
     return padded, {**packed, "max_seqlen": work.shape[1]}
 
 
+def reference_model(setting: Setting) -> Any:
+    """A masked-LM model of transformers, random, in training mode, without dropout.
+
+    Raises:
+        ValueError: transformers is not installed.
+    """
+    if installed("transformers") is None:
+        raise ValueError(
+            "a training step is held against transformers', which is absent: "
+            "pip install 'minidistil[peers]'"
+        )
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.DistilBertConfig(**{**setting.fields, **QUIET})
+    model: Any = transformers.DistilBertForMaskedLM(config)
+    return model.to(setting.device).train()
+
+
+def own_model(setting: Setting) -> Distillation:
+    """One of this library's, likewise, in its objective."""
+    model: Any = DistilBertForMaskedLM(setting.config(**QUIET))
+    return Distillation(model, None, LossWeights(ce=0, mlm=1, cos=0)).to(setting.device).train()
+
+
 @dataclass(frozen=True)
 class Pair:
     """transformers' model and ours, with the same weights.
@@ -58,7 +83,7 @@ class Pair:
     """
 
     theirs: Any
-    ours: Distillation
+    ours: Any
     device: str = "cpu"
 
     @classmethod
@@ -68,23 +93,9 @@ class Pair:
         Raises:
             ValueError: transformers is not installed.
         """
-        if installed("transformers") is None:
-            raise ValueError(
-                "a training step is held against transformers', which is absent: "
-                "pip install 'minidistil[peers]'"
-            )
-        import transformers
-
-        torch.manual_seed(0)
-        fields = {**setting.fields, **QUIET}
-        theirs: Any = transformers.DistilBertForMaskedLM(transformers.DistilBertConfig(**fields))
-        ours = DistilBertForMaskedLM(setting.config(**QUIET))
-        ours.load_state_dict(theirs.state_dict())
-        objective = Distillation(ours, None, LossWeights(ce=0, mlm=1, cos=0))
-        pair = cls(theirs.to(setting.device), objective.to(setting.device), setting.device)
-        pair.theirs.train()
-        pair.ours.train()
-        return pair
+        theirs, ours = reference_model(setting), own_model(setting)
+        ours.student.load_state_dict(theirs.state_dict())
+        return cls(theirs, ours, setting.device)
 
     def reference(self, padded: Batch) -> Tensor:
         """Their loss, ()."""
@@ -109,6 +120,15 @@ class Pair:
         loss.backward()
         return loss.item()
 
+    def steps(self, padded: Batch, packed: Batch) -> dict[str, Run]:
+        """What is timed, by its name."""
+        return {
+            "transformers float32": partial(self.step, self.reference, padded),
+            "transformers bfloat16": partial(self.step, self.reference, padded, half=True),
+            "minidistil float32": partial(self.step, self.mine, packed),
+            "minidistil bfloat16": partial(self.step, self.mine, packed, half=True),
+        }
+
     def apart(self, padded: Batch, packed: Batch) -> dict[str, float]:
         """How far the two are apart: "loss" of both, and the worst "gradient", relative.
 
@@ -126,8 +146,29 @@ class Pair:
         return {"loss": abs(got - want), "gradient": worst}
 
 
+def once(step: str, fields: Mapping[str, Any], lengths: Sequence[int], device: str = "cpu") -> None:
+    """One of `Pair.steps`, twice, with no other model there: what a fresh process is measured at.
+
+    Args:
+        step: Its name.
+        fields: Of `DistilBertConfig`.
+        lengths: Tokens of each text.
+        device: Where it is done.
+    """
+    setting = Setting(fields=fields, device=device)
+    pair, nobody = partial(Pair, device=device), torch.nn.Module()
+    if step.startswith("transformers"):
+        alone = pair(reference_model(setting), nobody)
+    else:
+        alone = pair(nobody, own_model(setting))
+    work = Work(step, tuple(lengths))
+    run = alone.steps(*batches(work, setting.config().vocab_size, device))[step]
+    for _ in range(2):  # the second has the gradients of the first to drop
+        run()
+
+
 def steps(setting: Setting, works: Sequence[Work] = STEPS) -> Iterator[Report]:
-    """Time of a step, float32 and bfloat16, packed, and how far it is from transformers'.
+    """Time and peak memory of a step, and how far it is from transformers'.
 
     One table a batch, each as soon as it is measured.
 
@@ -140,21 +181,19 @@ def steps(setting: Setting, works: Sequence[Work] = STEPS) -> Iterator[Report]:
     """
     pair = Pair.of(setting)
     columns = {"step": "", **TIMES, **RATIOS, "loss apart": ".1e", "gradient apart": ".1e"}
+    columns["peak MB"] = ".0f"
     for work in works:
         padded, packed = batches(work, setting.config().vocab_size, setting.device)
         apart = pair.apart(padded, packed)
-        step = pair.step
-        runs: dict[str, Run] = {
-            "transformers float32": partial(step, pair.reference, padded),
-            "transformers bfloat16": partial(step, pair.reference, padded, half=True),
-            "minidistil float32": partial(step, pair.mine, packed),
-            "minidistil bfloat16": partial(step, pair.mine, packed, half=True),
-        }
+        runs = pair.steps(padded, packed)
         times = interleaved(runs, setting.rounds, device=setting.device, rest=setting.rest)
         rows: list[dict[str, Any]] = []
         for name, mine in times.items():
             row = {"work": work.name, "step": name, "seconds": mine}
             row |= milliseconds(spread(mine)) | ratio(paired(mine, times["transformers float32"]))
+            given = {"fields": {**setting.fields}, "lengths": [*work.lengths]}
+            peak = peak_memory(once, {"fields": SMALL}, step=name, device=setting.device, **given)
+            row["peak MB"] = peak and peak / 1e6
             if name == "minidistil float32":
                 row |= {"loss apart": apart["loss"], "gradient apart": apart["gradient"]}
             rows.append(row)
