@@ -58,7 +58,8 @@ def for_inference(
         raise ValueError("this model comes from for_inference already: call it on the original")
     if any(weight.is_meta for weight in encoder.parameters()):
         raise ValueError(
-            "weights without numbers, as for_inference(keep=False) leaves them: reload"
+            "weights on the device 'meta' have no numbers: load the model again, if it was emptied "
+            "by for_inference(keep=False)"
         )
     if dtype == "int8" and device.type != "cpu":
         raise ValueError(f"int8 products are for CPUs, and the model is on {device}: use bfloat16")
