@@ -36,7 +36,7 @@ dev: $(VENV)/.dev
 demo: $(VENV)/.base
 	$(BIN)/minidistil classify "Small, honest and a joy to read." "I lost an hour to this mess."
 	$(BIN)/minidistil search --in README.md --in docs --top-k 1 \
-	    "how many tokens can a text have" \
+	    "my text does not fit into 512 tokens" \
 	    "grade the homework of a class" \
 	    "why is my text read differently with padding"
 
