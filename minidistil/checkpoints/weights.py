@@ -7,15 +7,14 @@ Not here: the formats of TensorFlow and Flax (`legacy.py`), and whether the tens
 the model (`loading.py`).
 """
 
-import json
 import os
 import pickle
+import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -28,6 +27,7 @@ from minidistil.checkpoints.legacy import FLAX, SUFFIXES, TENSORFLOW, read_legac
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
 FILES = (SAFETENSORS, PICKLE, TENSORFLOW, FLAX)  # in the order in which they are looked for
+BLOCK = re.compile(r"\.layer\.\d+\.")  # in the name of a tensor
 # How PyTorch's files begin: a zip archive, and before version 1.6 a bare pickle.
 STARTS = (b"PK\x03\x04", b"\x80")
 # What an unpickler trips over in a damaged file, which is a program of wrong instructions.
@@ -124,7 +124,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         return read_legacy(path)
     if path.suffix == ".safetensors":
         try:
-            return _mapped(path, safetensors.torch.load_file(path))
+            return _mapped(path)
         except safetensors.SafetensorError as error:
             raise ValueError(f"{path} is truncated or no safetensors file: {error}") from error
     if not start.startswith(STARTS):
@@ -151,19 +151,20 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(weights)
 
 
-def _mapped(path: Path, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, each in a mapping of its own, not one for the whole file.
+def _mapped(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, those of each block in a mapping of their own.
 
-    What is let go then gives back its memory at once, while others are in use.
+    A block that is let go then gives back its memory at once, while others are in use. A mapping of
+    each tensor would do more, but Python's keep a file open each.
     """
-    with path.open("rb") as file:
-        start = 8 + int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(start - 8))
-        for name, tensor in weights.items():
-            if tensor.numel():  # nothing can't be mapped
-                offset = start + header[name]["data_offsets"][0]
-                data = np.memmap(file, np.uint8, "c", offset, tensor.nbytes)
-                weights[name] = torch.from_numpy(data).view(tensor.dtype).view(tensor.shape)
+    before = path.stat()
+    weights = safetensors.torch.load_file(path)
+    for block in {found[0] for name in weights if (found := BLOCK.search(name))}:
+        again = safetensors.torch.load_file(path)
+        weights |= {name: again[name] for name in weights.keys() & again.keys() if block in name}
+    after = path.stat()
+    if (before.st_ino, before.st_mtime_ns) != (after.st_ino, after.st_mtime_ns):
+        raise ValueError(f"{path} was replaced while it was read: load it again")
     return weights
 
 

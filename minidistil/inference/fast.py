@@ -13,6 +13,7 @@ Not here: the parts, which have a file each.
 """
 
 import copy
+from collections import Counter
 from importlib.util import find_spec
 from typing import Any
 
@@ -39,7 +40,8 @@ def for_inference(
         dtype: Of the matrix products: "float32" gives the model's numbers up to rounding (1e-5),
             "bfloat16" and "int8" others, near them. "int8" is for CPUs.
         keep: The model stays as it is, and may be deleted to free its matrices. False frees them
-            block by block, so that they are never there twice: the model is of no use afterwards.
+            block by block, so that they are never there twice, but for what blocks share: the
+            model is of no use afterwards, nor after an error on the way.
 
     Returns:
         A model of the same class, or, of an encoder alone, a `FastEncoder`. Its hidden states of
@@ -77,10 +79,11 @@ def for_inference(
     layers: Any = encoder.transformer.layer
     on_gpu = device.type == "cuda" and find_spec("triton") is not None
     attend = resolve_attention("triton") if on_gpu else GROUPED
+    uses = Counter(id(weight) for block in layers for weight in block.parameters())
     blocks = {}
     for block in layers:
         blocks[id(block)] = FastBlock(block, model.config.activation, dtype, attend)
-        if not keep:
+        if not keep and all(uses[id(weight)] == 1 for weight in block.parameters()):
             block.to("meta")
     inner = copy.deepcopy(encoder, memo | blocks).float().requires_grad_(False)
     fast = FastEncoder(inner, isinstance(model, READ_FIRST)).eval()

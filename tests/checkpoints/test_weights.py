@@ -1,10 +1,14 @@
-"""Tensors of a safetensors file lie each in a mapping of its own, whatever they are."""
+"""Tensors of a safetensors file are what was saved, and those of a block can be let go."""
 
+from pathlib import Path
+
+import pytest
 import safetensors.torch
 import torch
 
 from minidistil.checkpoints.weights import read_weights
 
+MODEL = "model.safetensors"
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int8)
 TENSORS = {
     **{str(dtype): (torch.arange(35).reshape(5, 7) - 9).to(dtype) for dtype in DTYPES},
@@ -17,7 +21,7 @@ TENSORS = {
 
 
 def saved(folder):
-    safetensors.torch.save_file(TENSORS, folder / "model.safetensors", {"format": "pt"})
+    safetensors.torch.save_file(TENSORS, folder / MODEL, {"format": "pt"})
     return read_weights(folder)
 
 
@@ -31,13 +35,39 @@ def test_they_are_what_was_saved(tmp_path):
         assert torch.equal(got, want)
 
 
-def test_each_is_its_own(tmp_path):
-    """Writing to one changes neither the file nor another; and none keeps another's memory."""
-    weights = saved(tmp_path)
-    bytes_before = (tmp_path / "model.safetensors").read_bytes()
-    for name in weights:
-        if weights[name].dtype in (torch.float32, torch.int64):
-            weights[name].fill_(7)
-    assert (tmp_path / "model.safetensors").read_bytes() == bytes_before
-    assert torch.equal(weights["torch.bfloat16"], TENSORS["torch.bfloat16"])
-    assert all(t.untyped_storage().nbytes() == t.nbytes for t in weights.values())
+def test_a_block_is_its_own(tmp_path):
+    """Writing to it changes neither the file nor another; no file stays open."""
+    names = [f"distilbert.transformer.layer.{i}.ffn.lin1.weight" for i in (1, 1, 10)]
+    names[1] = names[1].replace("lin1", "lin2")
+    safetensors.torch.save_file({n: torch.ones(5) for n in [*names, "x"]}, tmp_path / MODEL)
+    descriptors = Path("/proc/self/fd")
+    opened = len([*descriptors.iterdir()]) if descriptors.exists() else 0
+    before = (tmp_path / MODEL).read_bytes()
+    weights = read_weights(tmp_path)
+    assert not descriptors.exists() or len([*descriptors.iterdir()]) == opened
+    spans = {n: weights[n].data_ptr() for n in weights}
+    assert len({*spans.values()}) == 4
+    # Blocks lie pages apart, the two of one block within the file's few bytes.
+    assert abs(spans[names[0]] - spans[names[1]]) < 4096
+    assert abs(spans[names[0]] - spans[names[2]]) >= 4096
+    weights[names[0]].fill_(7)
+    assert (tmp_path / MODEL).read_bytes() == before
+    assert all(torch.equal(weights[n], torch.ones(5)) for n in [*names[1:], "x"])
+
+
+def test_a_file_that_is_replaced_meanwhile(tmp_path, monkeypatch):
+    """As another process's save does it."""
+    safetensors.torch.save_file(
+        {"a": torch.ones(4), "b.layer.0.c": torch.ones(4)}, tmp_path / MODEL
+    )
+    load = safetensors.torch.load_file
+
+    def replaced(path):
+        weights = load(path)
+        safetensors.torch.save_file({"a": torch.ones(4).half()}, tmp_path / "new")
+        (tmp_path / "new").replace(path)
+        return weights
+
+    monkeypatch.setattr(safetensors.torch, "load_file", replaced)
+    with pytest.raises(ValueError, match="was replaced while it was read: load it again"):
+        read_weights(tmp_path)

@@ -66,6 +66,21 @@ def test_the_numbers_are_the_same(dtype):
     assert torch.equal(model.for_inference(dtype, keep=False)(**given).logits, want)
 
 
+@pytest.mark.parametrize("share", ["block", "ffn", "weight"])
+def test_what_blocks_share_is_kept_to_the_last(share):
+    model = DistilBertModel(DistilBertConfig(**{**SMALL, "n_layers": 3})).eval()
+    layers = model.transformer.layer
+    if share == "block":
+        layers[2] = layers[0]
+    elif share == "ffn":
+        layers[2].ffn = layers[0].ffn
+    else:
+        layers[2].ffn.lin1.weight = layers[0].ffn.lin1.weight
+    ids = torch.tensor([[1, 2, 3]])
+    want = model.for_inference()(ids).last_hidden_state
+    assert torch.equal(model.for_inference(keep=False)(ids).last_hidden_state, want)
+
+
 def test_an_emptied_model_says_so(tmp_path: Path):
     model = DistilBertForMaskedLM(DistilBertConfig(**SMALL)).eval()
     model.for_inference(keep=False)
