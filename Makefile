@@ -45,7 +45,7 @@ test: $(VENV)/.test
 	$(PYTEST) -m "not slow and not site"
 
 # What takes long: the library broken line by line, runs killed at random moments, every kernel
-# compiled for five GPUs; then the kernels on the second Triton, with twice the random cases.
+# compiled for five GPUs; then the kernels on the second Triton, with four times the random cases.
 # The last tutorial is that of `make frameworks`.
 test-all: $(VENV)/.dev $(TRITON_371)
 	$(PYTEST) --dist load -m slow --deselect 'tests/tutorials/test_tutorials.py::test_it_runs[15_frameworks]'
@@ -57,7 +57,7 @@ frameworks: $(VENV)/.dev
 	$(PYTEST) -m "not slow" tests/ports
 	$(BIN)/python tutorials/15_frameworks.py
 
-# The property tests with twice the cases.
+# The property tests with four times the cases.
 test-more: $(VENV)/.dev
 	$(PYTEST) -m "not slow" --hypothesis-profile=thorough $(PROPERTIES)
 

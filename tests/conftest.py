@@ -31,7 +31,7 @@ hypothesis.settings.register_profile(
     "reproducible", derandomize=True, deadline=None, print_blob=True, database=None
 )
 hypothesis.settings.register_profile(
-    "thorough", hypothesis.settings.get_profile("reproducible"), max_examples=200
+    "thorough", hypothesis.settings.get_profile("reproducible"), max_examples=400
 )
 hypothesis.settings.load_profile("reproducible")
 transformers.logging.disable_progress_bar()

@@ -37,9 +37,11 @@ def test_a_model_that_differs_shows_it():
     assert apart["loss"] > 1e-3 and apart["gradient"] > 1e-2
 
 
-def test_steps():
-    (report,) = steps(SETTING, [MIXED])
-    assert report.title.startswith("mixed: ")
+def test_steps(monkeypatch):
+    monkeypatch.setattr(module, "peak_memory", lambda *_, **__: 3e6)  # eight processes; see below
+    tables = steps(SETTING, [MIXED, Work("one", (7,))])
+    report = next(tables)
+    assert report.title.startswith("mixed: ") and next(tables).title.startswith("one: ")
     names = [row["step"] for row in report.rows]
     assert names == [
         f"{who} {dtype}"
@@ -48,9 +50,16 @@ def test_steps():
     ]
     assert report.rows[0]["ratio"] == 1 and all(len(row["seconds"]) == 2 for row in report.rows)
     assert report.rows[2]["loss apart"] < 1e-5 and "loss apart" not in report.rows[3]
+    assert [row["peak MB"] for row in report.rows] == [3] * 4
+
+
+@pytest.mark.slow
+def test_steps_have_a_memory():
+    (report,) = steps(SETTING, [MIXED])
     assert all((row["peak MB"] is None) != memory.STATUS.exists() for row in report.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not memory.STATUS.exists(), reason="reads what Linux knows")
 def test_the_memory_is_that_of_one_model():
     large = {**FIELDS, "vocab_size": 300_000}

@@ -37,6 +37,7 @@ def folders(tmp_path_factory):
 
 
 @linux
+@pytest.mark.slow
 def test_blocks_are_there_twice_or_not(folders):
     rehearsal = {"folder": folders["small"]}
     twice, once = (
@@ -49,12 +50,11 @@ def test_blocks_are_there_twice_or_not(folders):
 
 
 @linux
+@pytest.mark.slow
 def test_what_is_dropped_gives_its_pages_back(folders):
     """The tables stay in use; the blocks of the same file must not stay because of them."""
     rehearsal = {"folder": folders["small"], "zeros": 1}
-    peak = memory.peak_memory(
-        build_and_work, rehearsal, folder=folders["large"], zeros=int(8 * BLOCK)
-    )
+    peak = memory.peak_memory(build_and_work, rehearsal, folder=folders["large"], zeros=8 * BLOCK)
     assert 12 <= peak / BLOCK < 14.5
 
 
