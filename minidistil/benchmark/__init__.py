@@ -10,7 +10,9 @@
 - `minidistil.benchmark.floor`: the bare matrix products, which nobody can do without.
 - `minidistil.benchmark.size`: DistilBERT beside BERT-base.
 - `minidistil.benchmark.tables`: the two tables of transformers' page on DistilBERT.
-- `minidistil.benchmark.training`: a training step, its time and what it keeps.
+- `minidistil.benchmark.training`: what training costs, and what a step keeps.
+- `minidistil.benchmark.steps`: a step on masked words.
+- `minidistil.benchmark.distillation`: a step with a teacher.
 - `minidistil.benchmark.scaling`: speed and memory against batch and length.
 - `minidistil.benchmark.kernels`: each Triton kernel beside PyTorch's operators.
 - `minidistil.benchmark.work`: which batches, and of which model.

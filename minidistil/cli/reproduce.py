@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -106,7 +107,11 @@ Example:
 def masked_lm(
     output: Path, data: Path | None, seeds: list[int], ablation: bool, every: int
 ) -> None:
-    """Train a teacher that guesses masked words, and a student by DistilBERT's three losses."""
+    """Train a teacher that guesses masked words, and a student by DistilBERT's three losses.
+
+    The losses on the way are drawn too where matplotlib is installed: FOLDER/teacher.svg, and
+    FOLDER/students.svg for the first seed.
+    """
     from minidistil.reproduction.masked_lm import VARIANTS, MaskedLMRecipe, MaskedLMRun
     from minidistil.reproduction.texts import read_corpus
 
@@ -116,11 +121,21 @@ def masked_lm(
     def judged(variant: str, seed: int) -> Scores:
         return {"masked words": run.scores(run.student(variant, seed))}
 
-    runs = {"teacher": lambda: {"masked words": run.scores(run.teacher)}}
+    runs = {
+        "teacher": lambda: {"masked words": run.scores(run.teacher)},
+        "untrained": lambda: {"masked words": run.scores(run.untrained())},
+    }
+    variants = [*VARIANTS] if ablation else [*VARIANTS][:1]
     for seed in seeds:
-        for variant in VARIANTS if ablation else [*VARIANTS][:1]:
-            runs[f"{variant}, every {every}, seed {seed}"] = partial(judged, variant, seed)
+        for variant in variants:
+            runs[run.name(variant, seed)] = partial(judged, variant, seed)
     _score(output, runs)
+    if find_spec("matplotlib") is not None:
+        from minidistil.visual.curves import draw_curves
+
+        draw_curves({"teacher": output / "teacher"}).savefig(output / "teacher.svg")
+        students = {v: output / run.name(v, seeds[0]) for v in variants}
+        draw_curves(students).savefig(output / "students.svg")
 
 
 def _score(output: Path, runs: Mapping[str, Callable[[], Scores]]) -> None:

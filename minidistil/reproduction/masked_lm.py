@@ -3,6 +3,7 @@
     MiniLM + a new masked-LM head --masked words--> teacher
     teacher --DistilBERT's three losses--> student --> masked accuracy on speeches held out
             --one loss left out, or layers drawn at random--> the controls of the paper's table 4
+            --nothing at all--> the same layers, untrained
 
 Masked accuracy is the share of masked words that are guessed right, by masks that are the same for
 all who are judged.
@@ -58,7 +59,7 @@ class MaskedLMRecipe:
     """
 
     layers: tuple[int, ...] = (0, 3, 5)
-    teacher_epochs: int = 2
+    teacher_epochs: int = 1
     every: int = 1
     epochs: int = 1
     tokens_per_batch: int = 2048
@@ -110,15 +111,23 @@ class MaskedLMRun:
         trainer.finish()
         return teacher.eval()
 
+    def untrained(self) -> DistilBertForMaskedLM:
+        """What a student is before it learns: some of the teacher's layers, and its head."""
+        return make_student(self.teacher, self.recipe.layers)
+
+    def name(self, variant: str, seed: int) -> str:
+        """Of a student, and of its folder."""
+        return f"{variant}, every {self.recipe.every}, seed {seed}"
+
     def student(self, variant: str, seed: int) -> DistilBertForMaskedLM:
         """A student of a variant of `VARIANTS`."""
         teacher, recipe = self.teacher, self.recipe
-        start = make_student(teacher, recipe.layers)
+        start = self.untrained()
         if variant == "random layers":
             torch.manual_seed(seed)
             fresh = DistilBertModel(start.config)
             start.distilbert.transformer.load_state_dict(fresh.transformer.state_dict())
-        folder = self.folder / f"{variant}, every {recipe.every}, seed {seed}"
+        folder = self.folder / self.name(variant, seed)
         student: Any = distill(
             teacher,
             self.share,

@@ -59,11 +59,14 @@ def test_the_ablation_of_masked_lm(shell, tmp_path, monkeypatch):
     done = shell(*arguments, "--ablation", "--every", 2)
     assert done.code == 0, done.err
     variants = ("all losses", "no ce", "no mlm", "no cos", "random layers")
-    names = ["teacher", *(f"{variant}, every 2, seed 0" for variant in variants)]
+    names = ["teacher", "untrained", *(f"{variant}, every 2, seed 0" for variant in variants)]
     assert [line.partition(" masked words")[0].strip() for line in done.lines] == names
     scores = json.loads((tmp_path / "runs" / "scores.json").read_text())
     assert scores.keys() == {*names}
-    assert len({line["masked words"]["loss"] for line in scores.values()}) == 6
+    assert len({line["masked words"]["loss"] for line in scores.values()}) == 7
+    drawn = (tmp_path / "runs" / "students.svg").read_text()
+    assert all(f"<!-- {variant} -->" in drawn for variant in variants)
+    assert "<!-- teacher -->" in (tmp_path / "runs" / "teacher.svg").read_text()
     assert shell(*arguments).code == 0  # the teacher is there, and serves all
     later = json.loads((tmp_path / "runs" / "scores.json").read_text())
     assert later.keys() - scores.keys() == {"all losses, every 1, seed 0"}

@@ -67,7 +67,7 @@ def test_scores_row_by_row(run, teacher):
 
 @pytest.mark.slow
 def test_students_of_a_variant(run, teacher):
-    student = run.student("all losses", 0)
+    student, untrained = run.student("all losses", 0), run.untrained()
     assert student.config.n_layers == 3
     fresh = run.student("random layers", 0)
     start = teacher.distilbert.transformer.layer[0].ffn.lin1.weight
@@ -76,7 +76,8 @@ def test_students_of_a_variant(run, teacher):
         weight = model.distilbert.transformer.layer[0].ffn.lin1.weight
         return ((weight - start).norm() / start.norm()).item()
 
-    assert moved(student) < 0.3 < moved(fresh)
+    assert moved(untrained) == 0 < moved(student) < 0.3 < moved(fresh)
+    assert run.scores(student)["loss"] < run.scores(untrained)["loss"]
 
 
 def test_each_variant_leaves_one_out():

@@ -37,6 +37,25 @@ def test_decay_moves_a_matrix_and_no_norm():
         torch.testing.assert_close(p.detach(), before[name] * factor)
 
 
+def test_steps_by_hand():
+    """Of the paper's algorithm 2, in float64, over steps whose gradients differ."""
+    torch.manual_seed(0)
+    model = tiny_masked_lm().double()
+    optimizer = make_optimizer(model, 0.01, weight_decay=0.1, betas=(0.8, 0.9), eps=1e-4)
+    want = {name: (p.detach().clone(), 0.0, 0.0) for name, p in model.named_parameters()}
+    for step in range(1, 5):
+        for name, p in model.named_parameters():
+            p.grad = torch.randn_like(p)
+            value, m, v = want[name]
+            m, v = 0.8 * m + 0.2 * p.grad, 0.9 * v + 0.1 * p.grad**2
+            value = value * (1 - 0.01 * 0.1 * (p.dim() >= 2))
+            rise = (m / (1 - 0.8**step)) / ((v / (1 - 0.9**step)).sqrt() + 1e-4)
+            want[name] = value - 0.01 * rise, m, v
+        optimizer.step()
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.detach(), want[name][0])
+
+
 def test_worked_example():
     """Ten steps, two of warm-up: 1/3, 2/3, then 8/8, 7/8, ... and 1/8 for the last."""
     factors = [linear_factor(step, 10, 0.2) for step in range(10)]
