@@ -107,7 +107,9 @@ def add_layer_norm(
 
 def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """gelu(x @ weight.T + bias), exact (erf): (..., D), (F, D), (F,) -> (..., F)."""
-    return F.gelu(F.linear(x, weight, bias))
+    # Where rows lie apart, oneDNN with AMX multiplies what is between them by 0 (bfloat16, D no
+    # multiple of 32; torch 2.13, uxlfoundation/oneDNN#5717), and NaN times 0 is NaN.
+    return F.gelu(F.linear(x.contiguous(), weight, bias))
 
 
 def embedding_layer_norm(
@@ -144,7 +146,7 @@ def linear_cross_entropy(
     hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, ignore_index: int = -100
 ) -> Tensor:
     """cross_entropy(hidden @ weight.T + bias, labels): (N, D), (V, D), (V,), (N,) -> ()."""
-    return cross_entropy(F.linear(hidden, weight, bias), labels, ignore_index)
+    return cross_entropy(F.linear(hidden.contiguous(), weight, bias), labels, ignore_index)
 
 
 def distillation_loss(

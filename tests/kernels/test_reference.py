@@ -157,6 +157,24 @@ def test_linear_gelu_equals_pytorchs():
     assert_equal(reference.linear_gelu(x, linear.weight, linear.bias), expected)
 
 
+@pytest.mark.parametrize("rows", [2, 17, 64, 130])
+def test_products_in_bfloat16_do_not_see_what_lies_between_rows(rows):
+    """oneDNN does, with AMX: it multiplies the NaN there by 0."""
+    torch.manual_seed(0)
+    memory = torch.full((rows, 20), math.nan, dtype=torch.bfloat16)
+    memory[:, :17] = torch.randn(rows, 17)
+    x, weight, bias = memory[:, :17], torch.randn(4, 17).bfloat16(), torch.randn(4).bfloat16()
+    wide = [t.double() for t in (x, weight, bias)]
+    close = {"atol": 0.05, "rtol": 0.02}
+    got, want = reference.linear_gelu(x, weight, bias), reference.linear_gelu(*wide)
+    torch.testing.assert_close(got.double(), want, **close)
+    labels = torch.arange(rows) % 4
+    loss = reference.linear_cross_entropy(x, weight, bias, labels)
+    torch.testing.assert_close(
+        loss.double(), reference.linear_cross_entropy(*wide, labels), **close
+    )
+
+
 def test_embedding_layer_norm():
     """word[1] = (0, 1), position[0] = (1, 2): the rows of the example of add + LayerNorm."""
     word, position = torch.tensor([[9.0, 9.0], [0.0, 1.0]]), torch.tensor([[1.0, 2.0]])
