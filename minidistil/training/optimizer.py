@@ -10,6 +10,7 @@ Source: Loshchilov and Hutter 2019, arXiv 1711.05101; the warm-up is Devlin et a
 import math
 
 from torch import nn
+from torch.autograd.graph import increment_version
 from torch.optim import AdamW
 
 
@@ -28,7 +29,15 @@ def make_optimizer(
         {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
     ]
     # Fused: one pass over memory for each parameter, where the default makes ten.
-    return AdamW(groups, lr=learning_rate, betas=betas, eps=eps, fused=True)
+    optimizer = AdamW(groups, lr=learning_rate, betas=betas, eps=eps, fused=True)
+
+    def tell(*_: object) -> None:
+        # A fused step leaves versions as they are, by which the fast path knows a changed model.
+        for p in trainable:
+            increment_version(p)
+
+    optimizer.register_step_post_hook(tell)
+    return optimizer
 
 
 def linear_factor(step: int, steps: int, warmup: float = 0.05) -> float:

@@ -37,6 +37,17 @@ def test_decay_moves_a_matrix_and_no_norm():
         torch.testing.assert_close(p.detach(), before[name] * factor)
 
 
+def test_a_step_is_seen_in_the_versions():
+    """The fast path watches them: a frozen LayerNorm would not tell it of training."""
+    model = tiny_masked_lm()
+    optimizer = make_optimizer(model, 1e-3)
+    before = [p._version for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert all(p._version > old for p, old in zip(model.parameters(), before, strict=True))
+
+
 def test_steps_by_hand():
     """Of the paper's algorithm 2, in float64, over steps whose gradients differ."""
     torch.manual_seed(0)
