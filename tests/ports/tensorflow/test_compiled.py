@@ -86,9 +86,16 @@ def test_shapes_are_checked_in_a_graph_too():
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("name", ["input_ids", "position_ids"])
-def test_negative_ids_are_nan_in_a_graph(name, jit_compile):
+@pytest.mark.parametrize(
+    ("dtype", "fields"),
+    # With AMX, oneDNN lets a NaN into the row before it where bfloat16 rows are longer than 32 and
+    # no multiple of it (TensorFlow 2.21, uxlfoundation/oneDNN#5717).
+    [(torch.float32, {}), (torch.bfloat16, {"hidden_dim": 64})],
+    ids=["float32", "bfloat16"],
+)
+def test_negative_ids_are_nan_in_a_graph(name, jit_compile, dtype, fields):
     """Nobody can look at them there; the last row of the table must not be learned in silence."""
-    _, port = port_pair("DistilBertForMaskedLM", "k16", torch.bfloat16)
+    _, port = port_pair("DistilBertForMaskedLM", "k16", dtype, **fields)
     given = int32(inputs("DistilBertForMaskedLM"))
     given["position_ids"] = np.tile(np.arange(LENGTH, dtype="int32"), (BATCH, 1))
     run = tf.function(port, jit_compile=jit_compile)
