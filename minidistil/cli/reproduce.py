@@ -110,7 +110,7 @@ def masked_lm(
     """Train a teacher that guesses masked words, and a student by DistilBERT's three losses.
 
     The losses on the way are drawn too where matplotlib is installed: FOLDER/teacher.svg, and
-    FOLDER/students.svg for the first seed.
+    all students of a seed in one picture, such as "FOLDER/every 1, seed 0.svg".
     """
     from minidistil.reproduction.masked_lm import VARIANTS, MaskedLMRecipe, MaskedLMRun
     from minidistil.reproduction.texts import read_corpus
@@ -131,11 +131,19 @@ def masked_lm(
             runs[run.name(variant, seed)] = partial(judged, variant, seed)
     _score(output, runs)
     if find_spec("matplotlib") is not None:
-        from minidistil.visual.curves import draw_curves
+        _draw(output / "teacher.svg", {"teacher": output / "teacher"})
+        for seed in seeds:
+            students = {v: output / run.name(v, seed) for v in VARIANTS}
+            _draw(output / f"every {every}, seed {seed}.svg", students)
 
-        draw_curves({"teacher": output / "teacher"}).savefig(output / "teacher.svg")
-        students = {v: output / run.name(v, seeds[0]) for v in variants}
-        draw_curves(students).savefig(output / "students.svg")
+
+def _draw(picture: Path, runs: Mapping[str, Path]) -> None:
+    """Draw the losses of those runs whose folder is there."""
+    from minidistil.visual.curves import draw_curves
+
+    there = {label: folder for label, folder in runs.items() if folder.exists()}
+    if there:
+        draw_curves(there).savefig(picture)
 
 
 def _score(output: Path, runs: Mapping[str, Callable[[], Scores]]) -> None:

@@ -1,6 +1,7 @@
 """The verb reproduce: what it refuses before it works for an hour, and what it leaves."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -64,9 +65,15 @@ def test_the_ablation_of_masked_lm(shell, tmp_path, monkeypatch):
     scores = json.loads((tmp_path / "runs" / "scores.json").read_text())
     assert scores.keys() == {*names}
     assert len({line["masked words"]["loss"] for line in scores.values()}) == 7
-    drawn = (tmp_path / "runs" / "students.svg").read_text()
+    drawn = (tmp_path / "runs" / "every 2, seed 0.svg").read_text()
     assert all(f"<!-- {variant} -->" in drawn for variant in variants)
     assert "<!-- teacher -->" in (tmp_path / "runs" / "teacher.svg").read_text()
     assert shell(*arguments).code == 0  # the teacher is there, and serves all
     later = json.loads((tmp_path / "runs" / "scores.json").read_text())
     assert later.keys() - scores.keys() == {"all losses, every 1, seed 0"}
+    assert (tmp_path / "runs" / "every 1, seed 0.svg").exists()
+    # Scores outlive the folders they came from; the picture shows what is left.
+    shutil.rmtree(tmp_path / "runs" / "no ce, every 2, seed 0")
+    assert shell(*arguments, "--every", 2).code == 0
+    drawn = (tmp_path / "runs" / "every 2, seed 0.svg").read_text()
+    assert "<!-- no mlm -->" in drawn and "<!-- no ce -->" not in drawn
