@@ -58,7 +58,7 @@ def copied(root: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", root)
 
 
-def tested(root: Path, tests: str) -> tuple[int | None, str]:
+def outcome(root: Path, tests: str) -> tuple[int | None, str]:
     """The exit code of pytest on the package in `root`, and the end of what it printed."""
     printed = root / "printed.txt"
     process = FORKS.Process(target=run_tests, args=(root, tests, printed))
@@ -76,7 +76,7 @@ def test_the_suite_notices(file, old, new, tests, tmp_path):
     path = path_in(tmp_path, file)
     source = path.read_text(encoding="utf-8")
     path.write_text(source.replace(old, new), encoding="utf-8")
-    code, printed = tested(tmp_path, tests)
+    code, printed = outcome(tmp_path, tests)
     # 1: a test failed. Anything else (0: none did; 2 to 5: none ran) is a hole.
     assert code == 1, printed
 
@@ -86,5 +86,5 @@ def test_the_suite_notices(file, old, new, tests, tmp_path):
 def test_the_whole_library_passes(tests, tmp_path):
     """What fails above fails for its mutant, not for the place it runs in."""
     copied(tmp_path)
-    code, printed = tested(tmp_path, tests)
+    code, printed = outcome(tmp_path, tests)
     assert code == 0, printed
