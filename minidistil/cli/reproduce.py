@@ -138,10 +138,11 @@ def masked_lm(
 
 
 def _draw(picture: Path, runs: Mapping[str, Path]) -> None:
-    """Draw the losses of those runs whose folder is there."""
+    """Draw the losses of those runs that have a log."""
+    from minidistil.training.log import read_log
     from minidistil.visual.curves import draw_curves
 
-    there = {label: folder for label, folder in runs.items() if folder.exists()}
+    there = {label: folder for label, folder in runs.items() if read_log(folder / "log.jsonl")}
     if there:
         draw_curves(there).savefig(picture)
 

@@ -34,8 +34,8 @@ def draw_curves(runs: Mapping[str, str | Path]) -> "Figure":
     for label, log in logs.items():
         if not log:
             raise ValueError(f"the run {label!r} in {runs[label]} has no line in its log.jsonl")
-    names = [name for name in next(iter(logs.values()))[0] if name not in NO_LOSSES]
-    shown: Sequence[str] = [*names, "learning_rate"]
+    firsts = dict.fromkeys(name for log in logs.values() for name in log[0])
+    shown: Sequence[str] = [*(name for name in firsts if name not in NO_LOSSES), "learning_rate"]
     with style.context(STYLE):
         figure = Figure(figsize=(7, 2 * len(shown)))
         panels = figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0]

@@ -77,3 +77,5 @@ def test_the_ablation_of_masked_lm(shell, tmp_path, monkeypatch):
     assert shell(*arguments, "--every", 2).code == 0
     drawn = (tmp_path / "runs" / "every 2, seed 0.svg").read_text()
     assert "<!-- no mlm -->" in drawn and "<!-- no ce -->" not in drawn
+    (tmp_path / "runs" / "no mlm, every 2, seed 0" / "log.jsonl").unlink()
+    assert shell(*arguments, "--every", 2).code == 0

@@ -28,6 +28,14 @@ def test_every_loss_of_every_run(tmp_path):
     assert figure.axes[1].lines[1].get_ydata().tolist() == [2 / 10, 2 / 20, 2 / 30]
 
 
+def test_a_loss_that_the_first_run_lacks(tmp_path):
+    line = {"step": 1, "loss": 1.0, "learning_rate": 0.1}
+    runs = {"a": [line], "b": [line | {"ce": 3.0}]}
+    figure = draw_curves({name: write_log(tmp_path / name, log) for name, log in runs.items()})
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "ce", "learning rate"]
+    assert [line.get_ydata().tolist() for line in figure.axes[1].lines] == [[], [3.0]]
+
+
 def test_errors(tmp_path):
     empty = write_log(tmp_path / "empty", [])
     with pytest.raises(ValueError, match="the run 'x' in .*empty has no line"):
